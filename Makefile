@@ -1,0 +1,52 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PIP := .venv/bin/pip --disable-pip-version-check install --quiet
+LOCK := .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: help serve test train format openapi lock adopt clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: .venv/serve  ## install what serving needs and start the service on 127.0.0.1:8000
+	.venv/bin/python -m service
+
+test: .venv/dev  ## install what tests and training need and run all checks and tests
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/pyright
+	.venv/bin/python -m pytest
+
+train: .venv/dev  ## install what training needs and show the recipes
+	.venv/bin/python -m training list
+
+format: .venv/dev  ## put the code into its one format
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+openapi: .venv/dev  ## write docs/openapi.json anew, for review
+	.venv/bin/python -m tests.docs.openapi
+
+lock: .venv/dev  ## resolve the pins of pyproject.toml into hashed lock files
+	$(PIP) pip-tools==7.6.2
+	$(LOCK) --extra cpu -o requirements/serve.txt pyproject.toml
+	$(LOCK) --extra training --extra dev --unsafe-package torch -o requirements/dev.txt pyproject.toml
+
+adopt: .venv/dev  ## move the newest version of MODEL=name from var/models into the shipped models
+	.venv/bin/python -m training adopt $(MODEL)
+
+clean:  ## delete the environment; models and runs in var/ stay
+	rm -rf .venv
+
+.venv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
+	$(PYTHON) -m venv .venv
+
+.venv/serve: requirements/serve.txt | .venv
+	$(PIP) --require-hashes -r requirements/serve.txt
+	@touch $@
+
+.venv/dev: requirements/dev.txt | .venv
+	$(PIP) torch==2.13.0
+	$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,209 @@
+"""Where model versions live: find them, verify them, publish and retire them.
+
+A version is the folder `NAME/N/` in one of several folders that are searched in order. It
+is written beside its place under a hidden name, flushed to the disk, verified as a reader
+would verify it, and renamed: a crash leaves either the old state or the new one, and of two
+publishers of the same N the second finds the name taken and goes on to N + 1.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models import graphs, items, sample
+from models.manifest import NAME, File, Manifest, ManifestError, Recommend
+
+PROSE = {"card.md", "figures"}
+"""May stand beside the files of the manifest; not hashed, never read by serving."""
+PROSE_FILE = r"card\.md|figures/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+"
+MAX_MANIFEST = 4 * 2**20
+
+
+class BrokenVersion(Exception):
+    """A version that must not be loaded; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A verified version: the very bytes that were hashed, so that what was checked is what runs."""
+
+    manifest: Manifest
+    folder: Path
+    files: Mapping[str, bytes]
+
+    def items(self) -> tuple[items.Item, ...]:
+        """The rows of `items.csv`, for a version that recommends."""
+        task = self.manifest.task(Recommend)
+        assert task is not None
+        return items.read(self.files["items.csv"], task.attributes)
+
+
+class Store:
+    """Model versions in `folders`; the first of them takes what is published."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = [Path(folder) for folder in folders]
+
+    def find(self) -> dict[str, dict[int, Path]]:
+        """The folder of every version, by name and number. Where two folders hold the same one, the first wins."""
+        found: dict[str, dict[int, Path]] = {}
+        for root in self.folders:
+            for path in sorted(root.glob("*/*")):
+                if re.fullmatch(NAME, path.parent.name) and re.fullmatch(r"[1-9][0-9]{0,8}", path.name):
+                    found.setdefault(path.parent.name, {}).setdefault(int(path.name), path)
+        return found
+
+    def publish(self, manifest: Manifest, files: Mapping[str, bytes], prose: Mapping[str, bytes] | None = None) -> Path:
+        """Write a version as the next number of its name and return its folder.
+
+        The manifest's own `version` and `files` are replaced by what is true.
+        `prose` are files that are not hashed: `card.md` and `figures/...`.
+
+        Raises:
+            BrokenVersion: what was written does not verify. Nothing is published.
+            OSError: the disk refused. Nothing is published.
+        """
+        prose = prose or {}
+        declared = {
+            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+        }
+        try:  # before the first byte is written: a name may hold no path
+            manifest = _with(manifest, files=declared)
+        except ValidationError as error:
+            raise BrokenVersion(f"the manifest does not fit: {error.errors(include_url=False)[0]['msg']}") from error
+        for name in prose:
+            if not re.fullmatch(PROSE_FILE, name):
+                raise BrokenVersion(f"{name!r} is neither card.md nor a file of figures/")
+        home = self.folders[0] / manifest.name
+        home.mkdir(parents=True, exist_ok=True)
+        _flush(home.parent)
+        hidden = home / f".{secrets.token_hex(8)}"
+        try:
+            for name, data in {**files, **prose}.items():
+                _write(hidden / name, data)
+            while True:
+                number = max(self.find().get(manifest.name, {0: home})) + 1
+                exact = _with(manifest, version=number)
+                _write(hidden / "manifest.json", exact.to_bytes())
+                for folder in [hidden, *(path for path in hidden.rglob("*") if path.is_dir())]:
+                    _flush(folder)
+                verify(hidden, exact.name, number)
+                published = home / str(number)
+                try:
+                    hidden.rename(published)
+                except OSError as error:
+                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                        raise
+                    continue
+                try:
+                    _flush(home)
+                except OSError:
+                    published.rename(hidden)
+                    raise
+                return published
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+    def retire(self, name: str, number: int) -> None:
+        """Take a version away at once: it is renamed out of sight before it is deleted.
+
+        Raises:
+            FileNotFoundError: there is no such version.
+        """
+        path = self.find().get(name, {}).get(number)
+        if path is None:
+            raise FileNotFoundError(f"no version {number} of {name} in {[str(folder) for folder in self.folders]}")
+        hidden = path.parent / f".{secrets.token_hex(8)}"
+        path.rename(hidden)
+        _flush(path.parent)
+        if hidden.is_dir() and not hidden.is_symlink():
+            shutil.rmtree(hidden)
+        else:
+            hidden.unlink()
+
+
+def verify(folder: Path, name: str, number: int) -> Version:
+    """Read a version and check everything that can be checked without running it.
+
+    Raises:
+        BrokenVersion: with the reason, see the module's docstring and `models.manifest`.
+    """
+    try:
+        if folder.is_symlink() or not folder.is_dir():
+            raise BrokenVersion("it is a link or no folder")
+        manifest = Manifest.from_bytes(_read(folder / "manifest.json", None))
+        if (manifest.name, manifest.version) != (name, number):
+            raise BrokenVersion(f"the manifest calls it {manifest.name}/{manifest.version}, its folder {name}/{number}")
+        present = {path.name for path in folder.iterdir()} - PROSE - {"manifest.json"}
+        if present != set(manifest.files):
+            raise BrokenVersion(f"files differ from the manifest's: {sorted(present ^ set(manifest.files))}")
+        files = {file: _read(folder / file, declared) for file, declared in manifest.files.items()}
+        version = Version(manifest, folder, files)
+        for graph, declared in manifest.graphs.items():
+            try:
+                graphs.check(files[f"{graph}.onnx"], declared)
+            except graphs.GraphError as error:
+                raise BrokenVersion(f"{graph}.onnx: {error}") from error
+        sample.read(files["sample.npz"], manifest.graphs)
+        task = manifest.task(Recommend)
+        if task is not None and len(version.items()) != task.items:
+            raise BrokenVersion(f"items.csv has {len(version.items())} items, the graph {task.items}")
+    except (ManifestError, sample.SampleError, items.ItemsError) as error:
+        raise BrokenVersion(str(error)) from error
+    except OSError as error:
+        raise BrokenVersion(f"cannot be read: {error.strerror or error} ({error.filename})") from error
+    return version
+
+
+def _with(manifest: Manifest, **changes: object) -> Manifest:
+    """A copy with other values, validated again."""
+    tree = manifest.model_dump(mode="json", by_alias=True) | changes
+    return Manifest.model_validate_json(json.dumps(tree, allow_nan=False))
+
+
+def _read(path: Path, declared: File | None) -> bytes:
+    """The bytes of a plain file, of the declared size and hash. Links are not followed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise BrokenVersion(f"{path.name} is no plain file")
+        limit = MAX_MANIFEST if declared is None else declared.size
+        with open(descriptor, "rb", closefd=False) as file:  # which would not close what it refuses
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > limit or (declared is not None and len(data) != declared.size):
+        raise BrokenVersion(f"{path.name} has {status.st_size} bytes, not {limit}")
+    if declared is not None and hashlib.sha256(data).hexdigest() != declared.sha256:
+        raise BrokenVersion(f"{path.name} does not have the hash that the manifest names")
+    return data
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,212 @@
+"""The command line: `python -m training list | train | evaluate | export | run`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from models.manifest import Metric
+from models.store import BrokenVersion, Store, verify
+from training import recipe
+from training.data.source import DataError
+from training.recipe import Recipe, UnknownRecipe
+from training.settings import SettingError
+
+ROOT = Path(__file__).parent.parent
+RUNS = ROOT / "var" / "runs"
+EXAMPLES = """
+examples:
+  python -m training list
+  python -m training run digits-vae --data-dir ~/data
+  python -m training run photo-dae --data-dir ~/data --budget 20m --set channels=16,32,64
+  python -m training train movies-rbm --data-dir ~/data --resume
+  python -m training evaluate movies-rbm --data-dir ~/data
+"""
+
+
+class UsageError(Exception):
+    """The command line asks for something that does not go together."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 1 with one sentence on standard error when not."""
+    options = _parser().parse_args(arguments)
+    from training.loop import Diverged, Stopped
+
+    try:
+        options.command(options)
+    except (DataError, UnknownRecipe, SettingError, UsageError, BrokenVersion, Diverged, Stopped) as error:
+        print(f"{options.verb}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def list_recipes(options: argparse.Namespace) -> None:
+    for name in recipe.names():
+        found = recipe.find(name)
+        print(f"{name:20} {found.summary}\n{'':20} data: {found.source.credit.data}")
+
+
+def train(options: argparse.Namespace) -> None:
+    _train(options)
+    print(f"Checkpoint and log are in {_folder(options)}. `python -m training export {options.recipe}` publishes it.")
+
+
+def export(options: argparse.Namespace) -> None:
+    from training import loop
+
+    found, data, learner = _prepare(options, stored=True)
+    _publish(options, found, data, learner, loop.restore(learner, _folder(options)))
+
+
+def run(options: argparse.Namespace) -> None:
+    _publish(options, *_train(options))
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    from training.graphs import Graphs
+
+    found = recipe.find(options.recipe)
+    versions = _store(options).find().get(found.name)
+    if not versions:
+        raise UsageError(f"no version of {found.name} in {[str(folder) for folder in _store(options).folders]}")
+    number = max(versions)
+    version = verify(versions[number], found.name, number)
+    print(f"{found.name} version {number}, {version.folder}")
+    graphs = Graphs({name: version.files[f"{name}.onnx"] for name in version.manifest.graphs})
+    _print(found.evaluate(graphs, _data(options, found)))
+
+
+def _train(options: argparse.Namespace) -> tuple[Recipe[Any], Any, Any, Any]:
+    from training import loop
+
+    found, data, learner = _prepare(options, stored=options.resume)
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    outcome = loop.train(
+        learner,
+        _folder(options),
+        resume=options.resume,
+        budget=options.budget,
+        stop=stop,
+        quiet=not sys.stderr.isatty(),
+    )
+    return found, data, learner, outcome
+
+
+def _prepare(options: argparse.Namespace, *, stored: bool) -> tuple[Recipe[Any], Any, Any]:
+    """Recipe, data and a fresh learner, with the settings of the stored run if there is to be one."""
+    import torch
+
+    from training import loop
+
+    found = recipe.find(options.recipe)
+    settings = found.settings.changed(options.set or [])
+    if stored:
+        if options.set:
+            raise UsageError("a stored run keeps its settings: leave --set out")
+        settings = loop.stored_settings(_folder(options), type(settings))
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no usable CUDA device here")
+    data = _data(options, found)
+    loop.seed(settings.seed, -1)
+    return found, data, found.learner(settings, data).to(options.device)
+
+
+def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner: Any, outcome: Any) -> None:
+    from training import export as exporter
+    from training.publish import publish
+
+    device = learner.device
+    graphs, recordings = exporter.export(learner)
+    print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
+    path = publish(found, learner, data, outcome, graphs, recordings, _store(options), device)
+    number = int(path.name)
+    _print(list(verify(path, found.name, number).manifest.metrics))
+    print(f"Published {found.name} version {number}: {path}")
+
+
+def _data(options: argparse.Namespace, found: Recipe[Any]) -> Any:
+    if not options.synthetic:
+        return found.source.load(options.data_dir)
+    if options.models is None:
+        raise UsageError(
+            "--synthetic makes a toy: name a folder for it with --models, or it would be served as the best"
+        )
+    return found.source.synthetic(0)
+
+
+def _store(options: argparse.Namespace) -> Store:
+    if options.models is not None:
+        return Store([options.models])
+    spelled = os.environ.get("HARMONIUM_MODELS", "var/models" + os.pathsep + "models/zoo")
+    return Store([ROOT / part for part in spelled.split(os.pathsep)])
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    return (options.runs or RUNS) / options.recipe
+
+
+def _print(metrics: list[Metric]) -> None:
+    for metric in metrics:
+        error = f" ± {metric.standard_error:.2g}" if metric.standard_error is not None else ""
+        how = f"{metric.data}, {metric.samples:,}, {metric.better} is better"
+        print(f"{metric.name}: {metric.value:.4g}{error}  ({how})")
+        for baseline in metric.baselines:
+            print(f"    {baseline.name}: {baseline.value:.4g}")
+
+
+def _duration(text: str) -> float:
+    """`90s`, `20m`, `2h` -> seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a time such as 90s, 20m or 2h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description="Train a model from a recipe, prove its export and publish a version that the service serves.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    verbs.add_parser("list", help="show the recipes").set_defaults(command=list_recipes)
+    for verb, command, text in (
+        ("run", run, "train, export, prove, measure and publish: everything, in this order"),
+        ("train", train, "only train; leaves a checkpoint and a log in var/runs/RECIPE"),
+        ("export", export, "export, prove, measure and publish what `train` left"),
+        ("evaluate", evaluate, "measure the newest version beside its baselines"),
+    ):
+        one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        one.set_defaults(command=command)
+        one.add_argument("recipe", metavar="RECIPE", help="a name from `list`")
+        one.add_argument("--data-dir", type=Path, metavar="DIR", help="your local copy of the data")
+        one.add_argument("--synthetic", action="store_true", help="take a small made-up twin of the data instead")
+        one.add_argument("--models", type=Path, metavar="DIR", help="where versions lie (default: HARMONIUM_MODELS)")
+        if verb == "evaluate":
+            continue
+        one.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept (default: var/runs)")
+        one.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+        one.add_argument("--set", action="append", metavar="KEY=VALUE", help="change a setting; may be repeated")
+        if verb == "export":
+            continue
+        one.add_argument("--budget", type=_duration, metavar="TIME", help="90s, 20m, 2h: sets the number of steps")
+        one.add_argument("--resume", action="store_true", help="go on from the checkpoint of this recipe")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One file per source: canonical address, checksum, licence, reader, synthetic twin."""

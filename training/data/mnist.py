@@ -1,0 +1,112 @@
+"""MNIST and what follows its format: four gzip IDX files of 28x28 grey pictures in ten classes."""
+
+import gzip
+import hashlib
+import struct
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Credit
+from training.data.source import DataError, Source, digest
+
+
+@dataclass(frozen=True)
+class Split:
+    """`images` uint8 [N,28,28], `labels` uint8 [N]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Validation is the last sixth of the training part; `test` is for the last measurement only."""
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    name: str
+    sha256: str
+
+
+DIGIT_FILES = {
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+DIGIT_CLASSES = tuple("0123456789")
+
+
+def read(folder: Path, files: dict[str, str], classes: tuple[str, ...], name: str) -> Pictures:
+    """Read the four files in their canonical order and check their MD5.
+
+    Raises:
+        DataError: a file is not the canonical one.
+        FileNotFoundError: a file is missing.
+    """
+    raw = [_checked(folder / file, md5) for file, md5 in files.items()]
+    images, labels, test_images, test_labels = (_idx(gzip.decompress(data)) for data in raw)
+    edge = len(images) * 5 // 6
+    return Pictures(
+        Split(images[:edge], labels[:edge]),
+        Split(images[edge:], labels[edge:]),
+        Split(test_images, test_labels),
+        classes,
+        name,
+        digest(raw),
+    )
+
+
+def synthetic(seed: int, classes: tuple[str, ...] = DIGIT_CLASSES) -> Pictures:
+    """Bars whose direction tells the class, at random places and strengths."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:28, 0:28] - 13.5
+
+    def split(count: int) -> Split:
+        labels = rng.integers(len(classes), size=count).astype(np.uint8)
+        angle = labels * np.pi / len(classes)
+        offset, strength = rng.uniform(-4, 4, count), rng.uniform(0.6, 1, count)
+        distance = x * np.cos(angle)[:, None, None] + y * np.sin(angle)[:, None, None] - offset[:, None, None]
+        inside = (np.abs(x) < 10) & (np.abs(y) < 10)
+        ink = np.exp(-(distance**2) / 4) * inside * strength[:, None, None]
+        return Split((ink * 255).astype(np.uint8), labels)
+
+    train, validation, test = split(600), split(100), split(100)
+    return Pictures(train, validation, test, classes, "synthetic", digest([train.images.tobytes()]))
+
+
+def _checked(path: Path, md5: str) -> bytes:
+    data = path.read_bytes()
+    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise DataError(f"{path} has the MD5 {found}; the canonical file has {md5}")
+    return data
+
+
+def _idx(data: bytes) -> NDArray[Any]:
+    """IDX: a big-endian magic number that ends in the number of axes, the axes, then one byte a value."""
+    axes = data[3]
+    shape = struct.unpack_from(f">{axes}I", data, 4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+DIGITS = Source(
+    name="mnist",
+    credit=Credit(
+        data="MNIST, 70,000 handwritten digits",
+        source="Yann LeCun, Corinna Cortes, Christopher J. C. Burges, http://yann.lecun.com/exdb/mnist/",
+        licence="CC BY-SA 3.0, as commonly stated for MNIST",
+        citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "
+        "Proc. IEEE 1998.",
+    ),
+    files="\n".join(f"  {file} (MD5 {md5})" for file, md5 in DIGIT_FILES.items()),
+    read=partial(read, files=DIGIT_FILES, classes=DIGIT_CLASSES, name="MNIST"),
+    synthetic=synthetic,
+)

@@ -1,0 +1,34 @@
+"""Exported graphs, run by onnxruntime: what is measured is what is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+
+class Graphs:
+    """Named graphs from their ONNX bytes, on the CPU."""
+
+    def __init__(self, graphs: Mapping[str, bytes]) -> None:
+        self.sessions = {
+            name: ort.InferenceSession(data, providers=["CPUExecutionProvider"]) for name, data in graphs.items()
+        }
+
+    def run(self, graph: str, **inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+        """Outputs of one graph by name."""
+        session = self.sessions[graph]
+        names = [output.name for output in session.get_outputs()]
+        return {name: np.asarray(array) for name, array in zip(names, session.run(names, inputs), strict=True)}
+
+    def in_batches(self, graph: str, rows: int, **inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+        """The same for many rows, `rows` at a time."""
+        total = len(next(iter(inputs.values())))
+        parts = [
+            self.run(graph, **{name: array[start : start + rows] for name, array in inputs.items()})
+            for start in range(0, total, rows)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

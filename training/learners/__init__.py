@@ -1,0 +1,1 @@
+"""One file per family: network, loss, one training step, graphs to export."""

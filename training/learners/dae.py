@@ -1,0 +1,166 @@
+"""A denoising autoencoder: noisy picture and noise level in, clean picture out.
+
+Vincent, Larochelle, Bengio, Manzagol, "Extracting and composing robust features with denoising
+autoencoders", ICML 2008: corrupt x to x~ and minimise the distance of g(f(x~)) to x. Here f and
+g are the two halves of a fully convolutional U-Net (Ronneberger et al. 2015) that works on a
+picture whose 2x2 pixels were moved into channels, and that predicts the noise (Zhang et al.,
+"Beyond a Gaussian denoiser", 2017). The level enters as one more plane (FFDNet, Zhang et al.
+2018), and no layer has a bias, so that the network scales with its input (Mohan et al.,
+"Robust and interpretable blind image denoising via bias-free CNNs", 2020).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.manifest import Denoise
+from training.data.photographs import Photographs
+from training.learners.learner import Batch, Export, Learner, Losses
+from training.settings import Settings
+
+
+class DaeSettings(Settings):
+    channels: Annotated[tuple[int, ...], Field(min_length=1, description="of each scale, fine to coarse")] = (
+        32,
+        64,
+        128,
+    )
+    blocks: Annotated[int, Field(ge=1, description="residual blocks on each side of a scale")] = 2
+    crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
+    sigma_max: Annotated[float, Field(gt=0, description="strongest noise, on the 0..255 scale")] = 55.0
+    grey_share: Annotated[float, Field(ge=0, le=1, description="share of crops that are grey, with equal noise")] = 0.25
+    clipped_share: Annotated[float, Field(ge=0, le=1, description="share of crops rounded and clipped to 8 bit")] = 0.5
+    overlap: Annotated[int, Field(ge=0, description="context that serving gives a tile, pixels a side")] = 64
+
+
+class Block(nn.Module):
+    """x + conv(relu(conv(x))), 3x3, without bias."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(functional.relu(self.first(x)))
+
+
+class UNet(nn.Module):
+    """image [B,3,H,W] in 0..1 and sigma [B] in the same units -> clean [B,3,H,W], not clipped.
+
+    H and W are multiples of `2 ** len(channels)`.
+    """
+
+    def __init__(self, channels: tuple[int, ...], blocks: int) -> None:
+        super().__init__()
+
+        def stage(width: int) -> nn.Sequential:
+            return nn.Sequential(*(Block(width) for _ in range(blocks)))
+
+        fine, coarse = channels[:-1], channels[1:]
+        self.head = nn.Conv2d(4 * 3 + 1, channels[0], 3, padding=1, bias=False)
+        self.down = nn.ModuleList(stage(width) for width in fine)
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
+        self.bottom = stage(channels[-1])
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True)
+        )
+        self.up = nn.ModuleList(stage(width) for width in fine)
+        self.tail = nn.Conv2d(channels[0], 4 * 3, 3, padding=1, bias=False)
+
+    def forward(self, image: Tensor, sigma: Tensor) -> Tensor:
+        pixels = functional.pixel_unshuffle(image, 2)
+        level = sigma.view(-1, 1, 1, 1) + torch.zeros_like(pixels[:, :1])
+        x = self.head(torch.cat((pixels, level), dim=1))
+        skips: list[Tensor] = []
+        for stage, shrink in zip(self.down, self.shrink, strict=True):
+            x = stage(x)
+            skips.append(x)
+            x = shrink(x)
+        x = self.bottom(x)
+        for stage, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
+            x = stage(grow(x) + skip)
+        return image - functional.pixel_shuffle(self.tail(x).float(), 2)
+
+
+class Dae(Learner[DaeSettings]):
+    """Trains a `UNet` on random crops with fresh Gaussian noise."""
+
+    family = "denoising-autoencoder"
+
+    def __init__(self, settings: DaeSettings, data: Photographs) -> None:
+        super().__init__(settings)
+        self.network = UNet(settings.channels, settings.blocks)
+        self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
+        self.pictures = [torch.from_numpy(picture.copy()) for picture in data.train]
+        areas = torch.tensor([float(picture.shape[0] * picture.shape[1]) for picture in self.pictures])
+        self.weights = areas / areas.sum()
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"denoise": torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate)}
+
+    def draw(self) -> Batch:
+        """Clean crops [B,3,S,S] in 0..1, noisy ones, and the sigma [B] of each."""
+        size = self.settings.crop
+        chosen = torch.multinomial(self.weights, self.settings.batch_size, replacement=True).tolist()
+        clean = torch.stack([self._crop(self.pictures[index], size) for index in chosen]).float() / 255
+        rows = len(chosen)
+        grey = torch.rand(rows, 1, 1, 1) < self.settings.grey_share
+        clean = torch.where(grey, clean.mean(dim=1, keepdim=True), clean)
+        noise = torch.randn_like(clean)
+        noise = torch.where(grey, noise[:, :1], noise)
+        sigma = torch.rand(rows) * self.settings.sigma_max / 255
+        noisy = clean + sigma.view(-1, 1, 1, 1) * noise
+        eight_bit = torch.rand(rows, 1, 1, 1) < self.settings.clipped_share
+        noisy = torch.where(eight_bit, (noisy * 255).round().clamp(0, 255) / 255, noisy)
+        return tuple(part.to(self.device) for part in (clean, noisy, sigma))
+
+    @staticmethod
+    def _crop(picture: Tensor, size: int) -> Tensor:
+        """A random crop [3,size,size] in one of eight orientations."""
+        height, width, _ = picture.shape
+        size_here = min(size, height, width)
+        top = int(torch.randint(height - size_here + 1, ()))
+        left = int(torch.randint(width - size_here + 1, ()))
+        crop = picture[top : top + size_here, left : left + size_here].permute(2, 0, 1)
+        turns = int(torch.randint(8, ()))
+        crop = torch.rot90(crop, turns % 4, (1, 2))
+        if turns >= 4:
+            crop = crop.flip(2)
+        short = size - size_here
+        return functional.pad(crop.float()[None], (0, short, 0, short), mode="reflect")[0] if short else crop.float()
+
+    def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
+        """Mean absolute error, in units of the 0..255 scale."""
+        clean, noisy, sigma = batch
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            restored = self.network(noisy.contiguous(memory_format=torch.channels_last), sigma)
+        error = restored - clean
+        mse = error.detach().square().mean(dim=(1, 2, 3))
+        return {"loss": 255 * error.abs().mean(), "psnr": (-10 * torch.log10(mse + 1e-10)).mean()}
+
+    def exports(self) -> dict[str, Export]:
+        multiple = 2 ** len(self.settings.channels)
+
+        def example(rows: int, height: int, width: int) -> Batch:
+            image = torch.rand(rows, 3, height * multiple, width * multiple)
+            return image, torch.linspace(0.01, self.settings.sigma_max / 255, rows)
+
+        examples = [example(2, 4, 5), example(1, 1, 2), example(3, 9, 4)]
+        return {"clean": Export(self.network, examples, {"clean": 1e-4})}
+
+    def tasks(self) -> tuple[Denoise, ...]:
+        multiple = 2 ** len(self.settings.channels)
+        facts = {
+            "channels": 3,
+            "estimator": "haar",
+            "sigma_max": self.settings.sigma_max,
+            "size_multiple": multiple,
+            "overlap": -(-self.settings.overlap // multiple) * multiple,
+        }
+        return (Denoise.declare({"clean": 4}, **facts),)

@@ -1,0 +1,192 @@
+"""A class-conditional deep convolutional GAN.
+
+Goodfellow et al. 2014, with the generator's non-saturating loss, in logits d:
+
+    J_D = mean softplus(-d(x)) + mean softplus(d(G(z)))      (-log D(x) - log(1 - D(G(z))))
+    J_G = mean softplus(-d(G(z)))                            (-log D(G(z)))
+
+Convolutions after Radford et al. 2015; the class enters the generator by an embedding and by
+class-conditional batch normalisation (Dumoulin et al. 2017), and the discriminator by projection
+(Miyato and Koyama 2018). The discriminator pays for steep slopes at real pictures:
+R1 = gamma / 2 * |grad_x d(x)|^2 (Mescheder et al. 2018), taken every sixteenth step, times sixteen.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.manifest import Generate
+from training.data.mnist import Pictures
+from training.learners.learner import Batch, Export, Learner, Losses
+from training.settings import Settings
+
+SIDE = 28
+R1_EVERY = 16
+
+
+class GanSettings(Settings):
+    latent_size: Annotated[int, Field(ge=1, description="length of the latent vector")] = 128
+    embedding: Annotated[int, Field(ge=1, description="length of the generator's class embedding")] = 32
+    generator_channels: Annotated[tuple[int, int], Field(description="at 7x7 and 14x14 pixels")] = (128, 64)
+    discriminator_channels: Annotated[tuple[int, int, int], Field(description="at 14x14, 7x7 and 4x4")] = (48, 96, 192)
+    r1_gamma: Annotated[float, Field(ge=0, description="weight of the penalty on slopes at real pictures")] = 0.3
+
+
+class ClassNorm(nn.Module):
+    """Batch normalisation whose scale and shift belong to the class."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale = nn.Embedding(classes, channels)
+        self.shift = nn.Embedding(classes, channels)
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        scale, shift = self.scale(label)[:, :, None, None], self.shift(label)[:, :, None, None]
+        return self.norm(x) * scale + shift
+
+
+class Generator(nn.Module):
+    """latent [B,Z] and label int64 [B] -> image [B,1,28,28] in 0..1."""
+
+    def __init__(self, settings: GanSettings, classes: int) -> None:
+        super().__init__()
+        deep, wide = settings.generator_channels
+        self.embedding = nn.Embedding(classes, settings.embedding)
+        self.dense = nn.Linear(settings.latent_size + settings.embedding, deep * 49)
+        self.first = ClassNorm(deep, classes)
+        self.grow = nn.ConvTranspose2d(deep, wide, 4, stride=2, padding=1)
+        self.second = ClassNorm(wide, classes)
+        self.paint = nn.ConvTranspose2d(wide, 1, 6, stride=2, padding=2)
+        self.deep = deep
+
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        x = self.dense(torch.cat((latent, self.embedding(label)), dim=1)).reshape(-1, self.deep, 7, 7)
+        x = self.grow(functional.relu(self.first(x, label)))
+        x = self.paint(functional.relu(self.second(x, label)))
+        return (torch.tanh(x) + 1) / 2
+
+
+class Discriminator(nn.Module):
+    """image [B,1,28,28] in 0..1 and label int64 [B] -> logit [B] that the picture is real."""
+
+    def __init__(self, settings: GanSettings, classes: int) -> None:
+        super().__init__()
+        a, b, c = settings.discriminator_channels
+        self.body = nn.Sequential(
+            nn.Conv2d(1, a, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(a, b, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+        )
+        self.tail = nn.Sequential(nn.Conv2d(b, c, 3, stride=2, padding=1), nn.LeakyReLU(0.2), nn.Flatten())
+        self.dense = nn.Linear(c * 16 + 1, 128)
+        self.output = nn.Linear(128, 1)
+        self.classes = nn.Embedding(classes, 128)
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        x = self.body(image * 2 - 1)
+        # Minibatch standard deviation (Karras et al. 2018): sameness within a batch betrays a collapsed generator.
+        spread = x.std(dim=0, unbiased=False).mean().expand(len(x), 1)
+        features = functional.leaky_relu(self.dense(torch.cat((self.tail(x), spread), dim=1)), 0.2)
+        return self.output(features)[:, 0] + (features * self.classes(label)).sum(dim=1)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """J_D from the logits of real and generated pictures."""
+    return functional.softplus(-real).mean() + functional.softplus(fake).mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """J_G, non-saturating, from the logits of generated pictures."""
+    return functional.softplus(-fake).mean()
+
+
+class Gan(Learner[GanSettings]):
+    """Trains the pair in two phases a step; the averaged generator is what ships."""
+
+    family = "generative-adversarial-network"
+
+    def __init__(self, settings: GanSettings, data: Pictures) -> None:
+        super().__init__(settings)
+        self.names = data.classes
+        self.generator = Generator(settings, len(self.names))
+        self.discriminator = Discriminator(settings, len(self.names))
+        self.images = torch.from_numpy(data.train.images.copy())[:, None]
+        self.labels = torch.from_numpy(data.train.labels.copy()).long()
+        self.register_buffer("turn", torch.zeros((), dtype=torch.int64))
+        self.turn: Tensor
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {
+            name: torch.optim.Adam(module.parameters(), lr=self.settings.learning_rate, betas=(0.0, 0.99))
+            for name, module in (("discriminator", self.discriminator), ("generator", self.generator))
+        }
+
+    def draw(self) -> Batch:
+        """Real pictures [B,1,28,28] in 0..1 with their labels [B], and latents [B,Z]."""
+        rows = torch.randint(len(self.images), (self.settings.batch_size,))
+        batch = self.images[rows].float() / 255, self.labels[rows], torch.randn(len(rows), self.settings.latent_size)
+        return tuple(part.to(self.device) for part in batch)
+
+    def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
+        """J_D with its penalty, or J_G. Generated pictures bear the labels of the real ones."""
+        image, label, latent = batch
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            if phase == "generator":
+                return {"loss": generator_loss(self.discriminator(self.generator(latent, label), label).float())}
+            with torch.no_grad():
+                fake = self.generator(latent, label)
+            loss = discriminator_loss(self.discriminator(image, label).float(), self.discriminator(fake, label).float())
+        losses = {"loss": loss}
+        if self.turn % R1_EVERY == 0:
+            penalty = self.settings.r1_gamma / 2 * self._slope(image, label)
+            losses = {"loss": loss + R1_EVERY * penalty, "r1": penalty}
+        self.turn += 1
+        return losses
+
+    def _slope(self, image: Tensor, label: Tensor) -> Tensor:
+        """Mean squared norm of the logit's gradient, with pixels counted in -1..1."""
+        image = image.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self.discriminator(image, label).sum(), image, create_graph=True)
+        return (gradient / 2).square().sum(dim=(1, 2, 3)).mean()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Take the normalisation's statistics again: those of training belong to weights that were not averaged."""
+        norms = [module for module in self.generator.modules() if isinstance(module, nn.BatchNorm2d)]
+        momentum = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches that follow
+        self.generator.train()
+        for _ in range(20):
+            label = torch.randint(len(self.names), (500,), device=self.device)
+            self.generator(torch.randn(500, self.settings.latent_size, device=self.device), label)
+        for norm, value in zip(norms, momentum, strict=True):
+            norm.momentum = value
+
+    def exports(self) -> dict[str, Export]:
+        examples = [
+            (torch.randn(rows, self.settings.latent_size), torch.arange(rows) % len(self.names)) for rows in (3, 1, 12)
+        ]
+        return {"decode": Export(self.generator, examples, {"image": 1e-4})}
+
+    def tasks(self) -> tuple[Generate, ...]:
+        return (
+            Generate.declare(
+                {"decode": 64},
+                classes=self.names,
+                channels=1,
+                height=SIDE,
+                width=SIDE,
+                latent_size=self.settings.latent_size,
+            ),
+        )

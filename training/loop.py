@@ -1,0 +1,215 @@
+"""The one training loop: seeds, schedule, averaged weights, checkpoints, budget, progress, log.
+
+Every step seeds torch anew from the run's seed and the step's number. So a resumed run draws
+what the uninterrupted one would have drawn, and on the CPU ends bit for bit where it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from training.learners.learner import Learner, SettingsT, mean_losses
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "metrics.jsonl"
+PACE_STEPS = 20
+"""Steps that are timed before a budget in seconds becomes a number of steps."""
+
+
+class Diverged(Exception):
+    """A loss is not finite; the last checkpoint is from before."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its checkpoint resumes it."""
+
+
+@dataclass
+class Run:
+    """Where a run stands. `seconds` counts training only, over all its sittings."""
+
+    steps: int
+    step: int = 0
+    seconds: float = 0.0
+    average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+def train(
+    learner: Learner[Any],
+    folder: Path,
+    *,
+    resume: bool = False,
+    budget: float | None = None,
+    stop: threading.Event | None = None,
+    checkpoint_seconds: float = 60.0,
+    quiet: bool = False,
+) -> Run:
+    """Train until the last step and leave the averaged weights in `learner`.
+
+    `folder` receives the checkpoint and the log. `budget` is in seconds: the number of steps
+    is then set, once, from the pace of the first twenty. Setting `stop` ends the run after the
+    step in hand, with a checkpoint.
+
+    Raises:
+        Diverged: a loss became infinite or not a number.
+        Stopped: `stop` was set before the last step.
+        FileNotFoundError: `resume` without a checkpoint.
+    """
+    settings = learner.settings
+    folder.mkdir(parents=True, exist_ok=True)
+    optimizers = learner.optimizers()
+    rates = {name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in optimizers.items()}
+    run = Run(steps=settings.steps)
+    if resume:
+        run = _load(folder / CHECKPOINT, learner, optimizers)
+    else:
+        run.average = {name: value.detach().clone() for name, value in _averaged(learner)}
+        (folder / LOG).unlink(missing_ok=True)
+    learner.train()
+    saved = started = time.monotonic()
+    before, rows, paced = run.seconds, list[dict[str, float]](), not budget or resume
+    bar = tqdm(total=run.steps, initial=run.step, unit="step", disable=quiet, smoothing=0.05)
+    with bar:
+        while run.step < run.steps:
+            progress = run.step / run.steps
+            for name, optimizer in optimizers.items():
+                for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
+                    group["lr"] = rate * _schedule(run.step, run.steps, settings.warmup_steps, settings.final_rate)
+            rows.append(_step(learner, optimizers, run.step, progress))
+            _average(learner, run, settings.ema)
+            run.step += 1
+            now = time.monotonic()
+            run.seconds = before + now - started
+            if not paced and run.step == PACE_STEPS and budget:
+                run.steps = max(PACE_STEPS, round(budget / (run.seconds / run.step)))
+                bar.total, paced = run.steps, True
+            bar.update()
+            if len(rows) == max(1, run.steps // 200) or run.step == run.steps:
+                means = mean_losses(rows)
+                bar.set_postfix({name: f"{value:.4g}" for name, value in means.items()})
+                with (folder / LOG).open("a") as log:
+                    log.write(json.dumps({"step": run.step, "seconds": round(run.seconds, 2), **means}) + "\n")
+                rows.clear()
+            stopped = stop is not None and stop.is_set() and run.step < run.steps
+            if stopped or run.step == run.steps or now - saved > checkpoint_seconds:
+                _save(folder / CHECKPOINT, learner, optimizers, run)
+                saved = now
+            if stopped:
+                raise Stopped(f"stopped at step {run.step} of {run.steps}; --resume goes on from there")
+    adopt_average(learner, run)
+    return run
+
+
+def restore(learner: Learner[Any], folder: Path) -> Run:
+    """Put the averaged weights of the run in `folder` into `learner`.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint.
+    """
+    run = _load(folder / CHECKPOINT, learner, learner.optimizers())
+    adopt_average(learner, run)
+    return run
+
+
+def stored_settings(folder: Path, kind: type[SettingsT]) -> SettingsT:
+    """The settings of the run in `folder`.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint.
+    """
+    return kind.model_validate_json(torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["settings"])
+
+
+def adopt_average(learner: Learner[Any], run: Run) -> None:
+    """Replace the weights by their running average and let the learner settle on them."""
+    with torch.no_grad():
+        for name, value in _averaged(learner):
+            value.copy_(run.average[name])
+    seed(learner.settings.seed, run.step)
+    learner.settle()
+    learner.eval()
+
+
+def seed(run_seed: int, step: int) -> None:
+    """Seed torch's generators, on every device, for one step of one run."""
+    mixed = hashlib.sha256(f"{run_seed}/{step}".encode()).digest()
+    torch.manual_seed(int.from_bytes(mixed[:8], "big") >> 1)
+
+
+def _step(
+    learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer], step: int, progress: float
+) -> dict[str, float]:
+    seed(learner.settings.seed, step)
+    batch = learner.draw()
+    figures: dict[str, Tensor] = {}
+    for phase, optimizer in optimizers.items():
+        losses = learner.losses(phase, batch, progress)
+        optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        owned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(owned, learner.settings.clip_norm)
+        optimizer.step()
+        figures |= {f"{phase}/{name}": value.detach() for name, value in losses.items()}
+    found = {name: float(value) for name, value in figures.items()}
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise Diverged(f"{name} is {value} at step {step}; try a lower learning_rate")
+    return found
+
+
+def _schedule(step: int, steps: int, warmup: int, final: float) -> float:
+    """Linear rise, then a cosine to `final` (Loshchilov and Hutter, SGDR, 2017), as a share of the highest rate."""
+    warmup = min(warmup, steps // 10)
+    if step < warmup:
+        return (step + 1) / warmup
+    position = (step - warmup) / max(1, steps - warmup)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * position))
+
+
+def _averaged(learner: Learner[Any]) -> list[tuple[str, Tensor]]:
+    return list(learner.named_parameters())
+
+
+@torch.no_grad()
+def _average(learner: Learner[Any], run: Run, decay: float) -> None:
+    """Polyak averaging; the decay starts low, so that the first weights are soon forgotten."""
+    decay = min(decay, (1 + run.step) / (10 + run.step))
+    for name, value in _averaged(learner):
+        run.average[name].lerp_(value, 1 - decay)
+
+
+def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer], run: Run) -> None:
+    hidden = path.with_suffix(".new")
+    torch.save(
+        {
+            "weights": learner.state_dict(),
+            "average": run.average,
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
+            "settings": learner.settings.model_dump_json(),
+            "steps": run.steps,
+            "step": run.step,
+            "seconds": run.seconds,
+        },
+        hidden,
+    )
+    os.replace(hidden, path)
+
+
+def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer]) -> Run:
+    state = torch.load(path, map_location=learner.device, weights_only=True)
+    learner.load_state_dict(state["weights"])
+    for name, optimizer in optimizers.items():
+        optimizer.load_state_dict(state["optimizers"][name])
+    return Run(state["steps"], state["step"], state["seconds"], state["average"])

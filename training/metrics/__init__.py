@@ -1,0 +1,1 @@
+"""Measures on exported graphs and arrays: no torch, no learner."""

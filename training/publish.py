@@ -1,0 +1,99 @@
+"""From a trained learner to a published version: export, prove, measure, write the manifest and the card."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import sample
+from models.manifest import AnyTask, MadeBy, Manifest, Sample
+from models.sample import Recording
+from models.store import Store
+from training.card import card
+from training.graphs import Graphs
+from training.learners.learner import Learner
+from training.loop import Run
+from training.recipe import Recipe
+
+PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxscript", "torch")
+# Another processor adds in another order: what the proof allows on one machine gets this much room on all.
+ELSEWHERE = 10
+
+
+def publish(
+    recipe: Recipe[Any],
+    learner: Learner[Any],
+    data: Any,
+    run: Run,
+    graphs: Mapping[str, bytes],
+    recordings: Mapping[str, Recording],
+    store: Store,
+    device: torch.device,
+) -> Path:
+    """Measure the graphs on the held-out data and publish them; the version's folder.
+
+    `device` is where it was trained.
+
+    Raises:
+        models.store.BrokenVersion: what was made does not verify; nothing is published.
+    """
+    files = {
+        **{f"{name}.onnx": graph for name, graph in graphs.items()},
+        **learner.files(),
+        "sample.npz": sample.write(recordings),
+    }
+    tolerance = {
+        name: {output: ELSEWHERE * limit for output, limit in plan.tolerance.items()}
+        for name, plan in learner.exports().items()
+    }
+    tasks: tuple[AnyTask, ...] = learner.tasks()
+    manifest = Manifest.model_construct(
+        schema_version=1,
+        name=recipe.name,
+        version=1,
+        family=learner.family,
+        summary=recipe.summary,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        credit=recipe.source.credit,
+        made_by=MadeBy(
+            recipe=recipe.name,
+            settings=learner.settings.model_copy(update={"steps": run.steps}).model_dump(mode="json"),
+            seed=learner.settings.seed,
+            data_sha256=data.sha256,
+            code_revision=_revision(),
+            packages={package: version(package) for package in PACKAGES},
+            device=_device(device),
+            steps=run.step,
+            seconds=round(run.seconds, 1),
+        ),
+        metrics=tuple(recipe.evaluate(Graphs(graphs), data)),
+        files={},
+        tasks=tasks,
+        sample=Sample(tolerance=tolerance),
+    )
+    prose = {"card.md": card(manifest, recipe.not_for).encode()}
+    return store.publish(manifest, files, prose)
+
+
+def _revision() -> str:
+    """The commit of the code, with `+` when files differ from it."""
+    root = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True)  # noqa: S607
+        changed = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, check=True)  # noqa: S607
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.decode().strip() + ("+" if changed.stdout else "")
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} threads of an {platform.machine()} processor"

@@ -1,0 +1,1 @@
+"""One short file per model: data, learner, settings."""
