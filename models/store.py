@@ -16,7 +16,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,10 @@ MAX_MANIFEST = 4 * 2**20
 
 class BrokenVersion(Exception):
     """A version that must not be loaded; the message is the reason."""
+
+
+class NothingToAdopt(LookupError):
+    """There is no version to move."""
 
 
 @dataclass(frozen=True)
@@ -86,35 +91,46 @@ class Store:
         for name in prose:
             if not re.fullmatch(PROSE_FILE, name):
                 raise BrokenVersion(f"{name!r} is neither card.md nor a file of figures/")
-        home = self.folders[0] / manifest.name
-        home.mkdir(parents=True, exist_ok=True)
-        _flush(home.parent)
-        hidden = home / f".{secrets.token_hex(8)}"
-        try:
-            for name, data in {**files, **prose}.items():
-                _write(hidden / name, data)
+        with _hidden(self.folders[0] / manifest.name) as hidden:
+            _fill(hidden, {**files, **prose})
             while True:
-                number = max(self.find().get(manifest.name, {0: home})) + 1
+                number = max(self.find().get(manifest.name, {0: hidden})) + 1
                 exact = _with(manifest, version=number)
-                _write(hidden / "manifest.json", exact.to_bytes())
-                for folder in [hidden, *(path for path in hidden.rglob("*") if path.is_dir())]:
-                    _flush(folder)
+                _fill(hidden, {"manifest.json": exact.to_bytes()})
                 verify(hidden, exact.name, number)
-                published = home / str(number)
                 try:
-                    hidden.rename(published)
+                    return _show(hidden, number)
                 except OSError as error:
                     if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                         raise
-                    continue
-                try:
-                    _flush(home)
-                except OSError:
-                    published.rename(hidden)
-                    raise
-                return published
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+
+    def adopt(self, name: str) -> Path:
+        """Move the newest version of `name` from the first folder into the last; older ones there are dropped.
+
+        Raises:
+            NothingToAdopt: the first folder has no version of that name, or there is no other folder.
+            BrokenVersion: the version does not verify. Nothing is moved.
+            OSError: the last folder has that number already, or the disk refused. Nothing is moved.
+        """
+        here, there = Store(self.folders[:1]), Store(self.folders[1:][-1:])
+        versions = here.find().get(name)
+        if not versions or not there.folders:
+            raise NothingToAdopt(f"no version of {name} to move from {self.folders[0]}")
+        number, source = max(versions.items())
+        version = verify(source, name, number)
+        prose = {
+            str(path.relative_to(source)): path.read_bytes()
+            for path in sorted(source.rglob("*"))
+            if re.fullmatch(PROSE_FILE, str(path.relative_to(source)))
+        }
+        with _hidden(there.folders[0] / name) as hidden:
+            _fill(hidden, {**version.files, **prose, "manifest.json": version.manifest.to_bytes()})
+            verify(hidden, name, number)
+            adopted = _show(hidden, number)
+        for older in there.find()[name].keys() - {number}:
+            there.retire(name, older)
+        here.retire(name, number)
+        return adopted
 
     def retire(self, name: str, number: int) -> None:
         """Take a version away at once: it is renamed out of sight before it is deleted.
@@ -192,12 +208,41 @@ def _read(path: Path, declared: File | None) -> bytes:
     return data
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+@contextmanager
+def _hidden(home: Path) -> Generator[Path]:
+    """A place in `home` that readers do not see; whatever is still there at the end is deleted."""
+    home.mkdir(parents=True, exist_ok=True)
+    _flush(home.parent)
+    hidden = home / f".{secrets.token_hex(8)}"
+    try:
+        yield hidden
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _fill(hidden: Path, files: Mapping[str, bytes]) -> None:
+    """Write files and make them, and their names, survive a power cut."""
+    for name, data in files.items():
+        path = hidden / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    for folder in [hidden, *(path for path in hidden.rglob("*") if path.is_dir())]:
+        _flush(folder)
+
+
+def _show(hidden: Path, number: int) -> Path:
+    """Rename `hidden` to its number. Where that cannot be made to last, it is taken back."""
+    shown = hidden.parent / str(number)
+    hidden.rename(shown)
+    try:
+        _flush(shown.parent)
+    except OSError:
+        shown.rename(hidden)
+        raise
+    return shown
 
 
 def _flush(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.manifest import Metric
-from models.store import BrokenVersion, Store, verify
+from models.store import BrokenVersion, NothingToAdopt, Store, verify
 from training import recipe
 from training.data.source import DataError
 from training.recipe import Recipe, UnknownRecipe
@@ -36,12 +36,17 @@ class UsageError(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 1 with one sentence on standard error when not."""
-    options = _parser().parse_args(arguments)
-    from training.loop import Diverged, Stopped
+    options = arguments_parser().parse_args(arguments)
+    from training.export import NotEqual
+    from training.loop import Diverged, NoCheckpoint, NoDevice, Stopped
 
+    expected = (
+        BrokenVersion, DataError, Diverged, NoCheckpoint, NoDevice, NotEqual, NothingToAdopt,
+        SettingError, Stopped, UnknownRecipe, UsageError,
+    )  # fmt: skip
     try:
         options.command(options)
-    except (DataError, UnknownRecipe, SettingError, UsageError, BrokenVersion, Diverged, Stopped) as error:
+    except expected as error:
         print(f"{options.verb}: {error}", file=sys.stderr)
         return 1
     return 0
@@ -83,6 +88,10 @@ def evaluate(options: argparse.Namespace) -> None:
     _print(found.evaluate(graphs, _data(options, found)))
 
 
+def adopt(options: argparse.Namespace) -> None:
+    print(f"Moved to {_store(options).adopt(options.recipe)}.")
+
+
 def _train(options: argparse.Namespace) -> tuple[Recipe[Any], Any, Any, Any]:
     from training import loop
 
@@ -92,23 +101,24 @@ def _train(options: argparse.Namespace) -> tuple[Recipe[Any], Any, Any, Any]:
     def on_signal(number: int, frame: object) -> None:
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
-    outcome = loop.train(
-        learner,
-        _folder(options),
-        resume=options.resume,
-        budget=options.budget,
-        stop=stop,
-        quiet=not sys.stderr.isatty(),
-    )
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        outcome = loop.train(
+            learner,
+            _folder(options),
+            resume=options.resume,
+            budget=options.budget,
+            stop=stop,
+            quiet=not sys.stderr.isatty(),
+        )
+    finally:  # what follows training stops at once
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return found, data, learner, outcome
 
 
 def _prepare(options: argparse.Namespace, *, stored: bool) -> tuple[Recipe[Any], Any, Any]:
     """Recipe, data and a fresh learner, with the settings of the stored run if there is to be one."""
-    import torch
-
     from training import loop
 
     found = recipe.find(options.recipe)
@@ -117,18 +127,18 @@ def _prepare(options: argparse.Namespace, *, stored: bool) -> tuple[Recipe[Any],
         if options.set:
             raise UsageError("a stored run keeps its settings: leave --set out")
         settings = loop.stored_settings(_folder(options), type(settings))
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no usable CUDA device here")
+    device = loop.device(options.device)
     data = _data(options, found)
     loop.seed(settings.seed, -1)
-    return found, data, found.learner(settings, data).to(options.device)
+    return found, data, found.learner(settings, data).to(device)
 
 
 def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner: Any, outcome: Any) -> None:
     from training import export as exporter
+    from training import loop
     from training.publish import publish
 
-    device = learner.device
+    device = loop.describe(learner.device)
     graphs, recordings = exporter.export(learner)
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
     path = publish(found, learner, data, outcome, graphs, recordings, _store(options), device)
@@ -150,8 +160,8 @@ def _data(options: argparse.Namespace, found: Recipe[Any]) -> Any:
 def _store(options: argparse.Namespace) -> Store:
     if options.models is not None:
         return Store([options.models])
-    spelled = os.environ.get("HARMONIUM_MODELS", "var/models" + os.pathsep + "models/zoo")
-    return Store([ROOT / part for part in spelled.split(os.pathsep)])
+    spelled = os.environ.get("HARMONIUM_MODELS") or os.pathsep.join(("var/models", "models/zoo"))
+    return Store([ROOT / Path(part).expanduser() for part in spelled.split(os.pathsep) if part])
 
 
 def _folder(options: argparse.Namespace) -> Path:
@@ -175,7 +185,7 @@ def _duration(text: str) -> float:
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training",
         description="Train a model from a recipe, prove its export and publish a version that the service serves.",
@@ -184,6 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     verbs.add_parser("list", help="show the recipes").set_defaults(command=list_recipes)
+    moved = verbs.add_parser("adopt", help="move the newest version into the shipped models")
+    moved.add_argument("recipe", metavar="RECIPE", help="a name from `list`")
+    moved.set_defaults(command=adopt, models=None)
     for verb, command, text in (
         ("run", run, "train, export, prove, measure and publish: everything, in this order"),
         ("train", train, "only train; leaves a checkpoint and a log in var/runs/RECIPE"),

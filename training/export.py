@@ -62,7 +62,8 @@ def _to_onnx(plan: Export, declared: Graph) -> bytes:
         axes[name] = {place: free[axis] for place, axis in enumerate(tensor.shape) if isinstance(axis, str)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        for chatty in ("torch.onnx", "onnxscript"):
+            logging.getLogger(chatty).setLevel(logging.ERROR)
         program = torch.onnx.export(
             plan.module,
             plan.examples[0],

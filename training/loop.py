@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import platform
 import threading
 import time
 from dataclasses import dataclass, field
@@ -29,11 +30,19 @@ PACE_STEPS = 20
 
 
 class Diverged(Exception):
-    """A loss is not finite; the last checkpoint is from before."""
+    """A loss or a gradient is not finite; the last checkpoint is from before."""
 
 
 class Stopped(Exception):
     """The run was asked to stop; its checkpoint resumes it."""
+
+
+class NoDevice(Exception):
+    """The device that was asked for is not usable here."""
+
+
+class NoCheckpoint(Exception):
+    """There is no run to go on from."""
 
 
 @dataclass
@@ -44,6 +53,8 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    rows: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    """Figures of the steps since the last line of the log."""
 
 
 def train(
@@ -63,9 +74,9 @@ def train(
     step in hand, with a checkpoint.
 
     Raises:
-        Diverged: a loss became infinite or not a number.
+        Diverged: a loss or a gradient became infinite or not a number.
         Stopped: `stop` was set before the last step.
-        FileNotFoundError: `resume` without a checkpoint.
+        NoCheckpoint: `resume` without one.
     """
     settings = learner.settings
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,12 +85,13 @@ def train(
     run = Run(steps=settings.steps)
     if resume:
         run = _load(folder / CHECKPOINT, learner, optimizers)
+        _trim(folder / LOG, run.step)
     else:
         run.average = {name: value.detach().clone() for name, value in _averaged(learner)}
         (folder / LOG).unlink(missing_ok=True)
     learner.train()
     saved = started = time.monotonic()
-    before, rows, paced = run.seconds, list[dict[str, float]](), not budget or resume
+    before, paced = run.seconds, not budget or run.step >= PACE_STEPS
     bar = tqdm(total=run.steps, initial=run.step, unit="step", disable=quiet, smoothing=0.05)
     with bar:
         while run.step < run.steps:
@@ -87,7 +99,7 @@ def train(
             for name, optimizer in optimizers.items():
                 for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
                     group["lr"] = rate * _schedule(run.step, run.steps, settings.warmup_steps, settings.final_rate)
-            rows.append(_step(learner, optimizers, run.step, progress))
+            run.rows.append(_step(learner, optimizers, run.step, progress))
             _average(learner, run, settings.ema)
             run.step += 1
             now = time.monotonic()
@@ -96,12 +108,12 @@ def train(
                 run.steps = max(PACE_STEPS, round(budget / (run.seconds / run.step)))
                 bar.total, paced = run.steps, True
             bar.update()
-            if len(rows) == max(1, run.steps // 200) or run.step == run.steps:
-                means = mean_losses(rows)
+            if len(run.rows) >= max(1, run.steps // 200) or run.step == run.steps:
+                means = mean_losses(run.rows)
                 bar.set_postfix({name: f"{value:.4g}" for name, value in means.items()})
                 with (folder / LOG).open("a") as log:
                     log.write(json.dumps({"step": run.step, "seconds": round(run.seconds, 2), **means}) + "\n")
-                rows.clear()
+                run.rows.clear()
             stopped = stop is not None and stop.is_set() and run.step < run.steps
             if stopped or run.step == run.steps or now - saved > checkpoint_seconds:
                 _save(folder / CHECKPOINT, learner, optimizers, run)
@@ -116,7 +128,7 @@ def restore(learner: Learner[Any], folder: Path) -> Run:
     """Put the averaged weights of the run in `folder` into `learner`.
 
     Raises:
-        FileNotFoundError: there is no checkpoint.
+        NoCheckpoint: there is none.
     """
     run = _load(folder / CHECKPOINT, learner, learner.optimizers())
     adopt_average(learner, run)
@@ -127,9 +139,9 @@ def stored_settings(folder: Path, kind: type[SettingsT]) -> SettingsT:
     """The settings of the run in `folder`.
 
     Raises:
-        FileNotFoundError: there is no checkpoint.
+        NoCheckpoint: there is none.
     """
-    return kind.model_validate_json(torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["settings"])
+    return kind.model_validate_json(_stored(folder / CHECKPOINT, torch.device("cpu"))["settings"])
 
 
 def adopt_average(learner: Learner[Any], run: Run) -> None:
@@ -140,6 +152,25 @@ def adopt_average(learner: Learner[Any], run: Run) -> None:
     seed(learner.settings.seed, run.step)
     learner.settle()
     learner.eval()
+
+
+def device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        NoDevice: CUDA was asked for and torch finds none that works.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise NoDevice("--device cuda: torch finds no usable CUDA device here")
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """A device in words, for the manifest."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)} of a CPU ({platform.machine()})"
 
 
 def seed(run_seed: int, step: int) -> None:
@@ -159,7 +190,7 @@ def _step(
         optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         owned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(owned, learner.settings.clip_norm)
+        losses["gradient"] = torch.nn.utils.clip_grad_norm_(owned, learner.settings.clip_norm)
         optimizer.step()
         figures |= {f"{phase}/{name}": value.detach() for name, value in losses.items()}
     found = {name: float(value) for name, value in figures.items()}
@@ -201,6 +232,7 @@ def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
             "steps": run.steps,
             "step": run.step,
             "seconds": run.seconds,
+            "rows": run.rows,
         },
         hidden,
     )
@@ -208,8 +240,20 @@ def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
 
 
 def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer]) -> Run:
-    state = torch.load(path, map_location=learner.device, weights_only=True)
+    state = _stored(path, learner.device)
     learner.load_state_dict(state["weights"])
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
-    return Run(state["steps"], state["step"], state["seconds"], state["average"])
+    return Run(state["steps"], state["step"], state["seconds"], state["average"], state.get("rows", []))
+
+
+def _trim(log: Path, step: int) -> None:
+    """Drop what a killed run wrote after its last checkpoint: those steps come again."""
+    lines = log.read_text().splitlines(keepends=True) if log.is_file() else []
+    log.write_text("".join(line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step))
+
+
+def _stored(path: Path, device: torch.device) -> dict[str, Any]:
+    if not path.is_file():
+        raise NoCheckpoint(f"{path} is not there: train first, without --resume")
+    return torch.load(path, map_location=device, weights_only=True)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from models import sample
 from models.manifest import AnyTask, MadeBy, Manifest, Sample
@@ -35,11 +32,11 @@ def publish(
     graphs: Mapping[str, bytes],
     recordings: Mapping[str, Recording],
     store: Store,
-    device: torch.device,
+    device: str,
 ) -> Path:
     """Measure the graphs on the held-out data and publish them; the version's folder.
 
-    `device` is where it was trained.
+    `device` says where it was trained.
 
     Raises:
         models.store.BrokenVersion: what was made does not verify; nothing is published.
@@ -69,7 +66,7 @@ def publish(
             data_sha256=data.sha256,
             code_revision=_revision(),
             packages={package: version(package) for package in PACKAGES},
-            device=_device(device),
+            device=device,
             steps=run.step,
             seconds=round(run.seconds, 1),
         ),
@@ -91,9 +88,3 @@ def _revision() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.decode().strip() + ("+" if changed.stdout else "")
-
-
-def _device(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} threads of an {platform.machine()} processor"

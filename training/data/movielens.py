@@ -70,9 +70,12 @@ def read(folder: Path) -> RatingData:
     """
     if (folder / "ratings.dat").is_file():
         raw = [(folder / "ratings.dat").read_bytes(), (folder / "movies.dat").read_bytes()]
-        rows = np.array([line.split(b"::")[:3] for line in raw[0].splitlines()], dtype=np.float64)
-        table = [line.decode("latin-1").split("::") for line in raw[1].splitlines()]
-        films = {int(number): _film(title, genres) for number, title, genres in table}
+        try:
+            rows = np.array([line.split(b"::")[:3] for line in raw[0].splitlines()], dtype=np.float64)
+            table = [line.decode("latin-1").split("::") for line in raw[1].splitlines()]
+            films = {int(number): _film(title, genres) for number, title, genres in table}
+        except ValueError as error:
+            raise DataError(f"ratings.dat or movies.dat in {folder} cannot be read: {error}") from error
         return _assemble(split(rows, seed=0), films, "MovieLens 1M, split of this project", digest(raw))
     raw = [(folder / f"{part}.parquet").read_bytes() for part in SPLIT]
     raw.append((folder / "items.csv").read_bytes())
@@ -133,13 +136,13 @@ def _assemble(
         return Ratings(np.searchsorted(users, rows[:, 0]), place, rows[:, 2].astype(np.float32))
 
     seen, unseen = np.unique(train[:, 0]), np.unique(parts["validation_users_foldin"][:, 0])
-    known = np.isin(parts["validation_users_targets"][:, 0], unseen)
+    hidden, targets = parts["validation_cells"], parts["validation_users_targets"]
     return RatingData(
         items, ATTRIBUTES, LEVELS, LIKED,
         columns(train, seen),
-        columns(parts["validation_cells"], seen),
+        columns(hidden[np.isin(hidden[:, 0], seen)], seen),
         columns(parts["validation_users_foldin"], unseen),
-        columns(parts["validation_users_targets"][known], unseen),
+        columns(targets[np.isin(targets[:, 0], unseen)], unseen),
         name, sha256,
     )  # fmt: skip
 

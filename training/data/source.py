@@ -41,7 +41,7 @@ class Source(Generic[Data]):
         home = folder / self.name if (folder / self.name).is_dir() else folder
         try:
             return self.read(home)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise DataError(f"{error.filename} is not there. {self.where}") from error
 
     @property

@@ -25,7 +25,9 @@ from training.settings import Settings
 
 
 class DaeSettings(Settings):
-    channels: Annotated[tuple[int, ...], Field(min_length=1, description="of each scale, fine to coarse")] = (
+    channels: Annotated[
+        tuple[int, ...], Field(min_length=1, max_length=4, description="of each scale, fine to coarse")
+    ] = (
         32,
         64,
         128,

@@ -94,7 +94,8 @@ class Discriminator(nn.Module):
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
         x = self.body(image * 2 - 1)
         # Minibatch standard deviation (Karras et al. 2018): sameness within a batch betrays a collapsed generator.
-        spread = x.std(dim=0, unbiased=False).mean().expand(len(x), 1)
+        # Where a whole batch agrees, the standard deviation alone has no second derivative, which R1 asks for.
+        spread = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean().expand(len(x), 1)
         features = functional.leaky_relu(self.dense(torch.cat((self.tail(x), spread), dim=1)), 0.2)
         return self.output(features)[:, 0] + (features * self.classes(label)).sum(dim=1)
 

@@ -133,17 +133,19 @@ class MovieRbm(Learner[RbmSettings]):
         self.ranker = Rbm(2 * count, settings.hidden)
         self.rater = SoftmaxRbm(count, levels, settings.rating_hidden)
         self.users = _histories(data.train)
-        self.level_of = torch.from_numpy(np.searchsorted(data.levels, data.train.rating))
+        self.item = torch.from_numpy(data.train.item)
+        self.liked = torch.from_numpy(data.train.rating >= data.liked)
+        self.level = torch.from_numpy(np.searchsorted(data.levels, data.train.rating))
         self._start_biases()
 
     @torch.no_grad()
     def _start_biases(self) -> None:
         """Visible biases at the data's own logits, so that hidden units need not learn what is common (Hinton 2010)."""
         train, count, levels = self.data.train, len(self.data.items), len(self.data.levels)
-        for half, rows in enumerate((train.item, train.item[train.rating >= self.data.liked])):
-            share = (torch.bincount(torch.from_numpy(rows), minlength=count) + 0.5) / (train.users + 1)
+        for half, rows in enumerate((self.item, self.item[self.liked])):
+            share = (torch.bincount(rows, minlength=count) + 0.5) / (train.users + 1)
             self.ranker.visible_bias[half * count : (half + 1) * count] = torch.logit(share)
-        cells = torch.bincount(torch.from_numpy(train.item) * levels + self.level_of, minlength=count * levels)
+        cells = torch.bincount(self.item * levels + self.level, minlength=count * levels)
         overall = cells.view(count, levels).sum(dim=0, keepdim=True) / len(train.item)
         self.rater.visible_bias.copy_((cells.view(count, levels) + 10 * overall).log().flatten())
 
@@ -163,19 +165,22 @@ class MovieRbm(Learner[RbmSettings]):
         }
 
     def draw(self) -> Batch:
-        """Users as "rated" and "liked" units [B,2I], and as levels one-hot [B,I*K]."""
+        """Users as "rated" and "liked" units [B,2I], and as levels one-hot [B,I*K].
+
+        Of the levels each user keeps a random share: people who rated little are to be understood too.
+        """
         count, levels = len(self.data.items), len(self.data.levels)
         rated, level = (
             torch.zeros(self.settings.batch_size, 2 * count),
             torch.zeros(self.settings.batch_size, count * levels),
         )
         for row, user in enumerate(torch.randint(len(self.users), (self.settings.batch_size,)).tolist()):
-            cells = self.users[user]
-            item = torch.from_numpy(self.data.train.item[cells])
-            liked = torch.from_numpy(self.data.train.rating[cells] >= self.data.liked)
+            cells = torch.from_numpy(self.users[user])
+            item, liked = self.item[cells], self.liked[cells]
             rated[row, item] = 1
             rated[row, count + item[liked]] = 1
-            level[row, item * levels + self.level_of[cells]] = 1
+            told = torch.rand(len(cells)) < torch.rand(())
+            level[row, item[told] * levels + self.level[cells[told]]] = 1
         return rated.to(self.device), level.to(self.device)
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:

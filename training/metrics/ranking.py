@@ -19,7 +19,7 @@ class Figure:
     """A mean with its standard error; users are the sampling unit."""
 
     value: float
-    error: float
+    error: float | None
 
 
 def ndcg(ranked: NDArray[np.int64], relevant: set[int], wanted: int, depth: int = 10) -> float:
@@ -135,4 +135,5 @@ def evaluate(graphs: Graphs, data: RatingData) -> list[Metric]:
 
 
 def _mean(values: NDArray[np.float64]) -> Figure:
-    return Figure(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return Figure(float(values.mean()), error)

@@ -82,9 +82,10 @@ def _measure(
 ) -> Metric:
     inputs = [noisy(clean, sigma, index, eight_bit=eight_bit) for index, clean in enumerate(pictures)]
 
-    def figure(restored: list[NDArray[np.float32]]) -> tuple[float, float]:
+    def figure(restored: list[NDArray[np.float32]]) -> tuple[float, float | None]:
         values = [psnr(image, clean) for image, clean in zip(restored, pictures, strict=True)]
-        return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+        spread = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+        return float(np.mean(values)), spread
 
     methods = (
         {
