@@ -1,0 +1,134 @@
+"""What every handler needs of a request, and how every answer is put together."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, TypeVar
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, to_json
+
+from models.manifest import AnyTaskType
+from service.media.negotiation import JSON, accepted, body_type
+from service.problems import Fault, InvalidFields, MalformedBody
+from service.runtime.clock import Clock
+from service.runtime.library import Model
+from service.state import State
+
+Fields = TypeVar("Fields", bound=BaseModel)
+MAX_FAULTS = 20
+SMALL_PIXELS = 256 * 256
+"""Pictures up to this size take less time to decode than a change of threads is worth."""
+
+
+class Body(BaseModel):
+    """A JSON body: closed, without silent conversions, numbers finite."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Query(BaseModel):
+    """Query parameters: closed; text is read as what the field is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def state(request: Request) -> State:
+    """What the process owns."""
+    found: State = request.app.state.service
+    return found
+
+
+def clock(request: Request) -> Clock:
+    """The request's own, made by the guard."""
+    found: Clock = request.scope["state"]["clock"]
+    return found
+
+
+def choose(
+    request: Request,
+    task: Literal["recommend", "denoise", "encode", "generate"],
+    kind: type[AnyTaskType],
+    name: str | None,
+    version: int | None,
+) -> tuple[Model, AnyTaskType]:
+    """The model that the call names, or the default one, and what its manifest says about the task."""
+    service = state(request)
+    model = service.library.resolve(name if name is not None else service.settings.defaults[task], version)
+    return model, model.task(kind)
+
+
+def accepts(request: Request, served: list[str]) -> list[str]:
+    """See `negotiation.accepted`. Several headers count as one."""
+    return accepted(",".join(request.headers.getlist("accept")) or None, served)
+
+
+def content_type(request: Request, served: list[str]) -> str:
+    """See `negotiation.body_type`."""
+    return body_type(request.headers.get("content-type"), served)
+
+
+async def body(request: Request, fields: type[Fields], later: Collection[str] = ()) -> Fields:
+    """The JSON body. `later` are fields of the agreement that this release does not serve yet.
+
+    Raises:
+        UnsupportedType, MalformedBody, InvalidFields.
+    """
+    content_type(request, [JSON])
+    try:
+        return fields.model_validate_json(await request.body())
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        if faults[0]["type"] == "json_invalid":
+            raise MalformedBody(faults[0]["msg"]) from None
+        raise InvalidFields([_fault(fault, later) for fault in faults[:MAX_FAULTS]]) from None
+
+
+def query(request: Request, fields: type[Fields]) -> Fields:
+    """The query parameters.
+
+    Raises:
+        InvalidFields: also for a parameter that is given twice.
+    """
+    pairs = request.query_params.multi_items()
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InvalidFields([Fault(pointer(name), "is given more than once") for name in repeated[:MAX_FAULTS]])
+    try:
+        return fields.model_validate(dict(pairs))
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        raise InvalidFields([_fault(fault, ()) for fault in faults[:MAX_FAULTS]]) from None
+
+
+def pointer(*path: str | int) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def not_served(*path: str | int) -> InvalidFields:
+    """The refusal of what the agreement has and this release does not."""
+    return InvalidFields([Fault(pointer(*path), "is not served by this release")])
+
+
+def answer(content: bytes, kind: str, model: Model, **headers: str) -> Response:
+    """A ready answer; keyword `x_seed` is the header X-Seed."""
+    extra = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(
+        content, media_type=kind, headers={"X-Model": model.name, "X-Model-Version": str(model.version), **extra}
+    )
+
+
+def json_answer(tree: Mapping[str, Any], model: Model, **headers: str) -> Response:
+    """The same from a tree of plain values; the model's name and version come first."""
+    content = to_json({"model": model.name, "version": model.version, **tree})
+    return answer(content, JSON, model, **headers)
+
+
+def _fault(error: ErrorDetails, later: Collection[str]) -> Fault:
+    path = error["loc"]
+    if error["type"] == "extra_forbidden":
+        served_later = len(path) == 1 and path[0] in later
+        return Fault(pointer(*path), "is not served by this release" if served_later else "is not a known field")
+    message = error["msg"].removeprefix("Value error, ")
+    return Fault(pointer(*path), message[0].lower() + message[1:])

@@ -1,0 +1,231 @@
+"""POST /v1/recommend: lists of items for users, from what they rated."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from models.manifest import Recommend
+from service.api import call, schema
+from service.media.negotiation import JSON
+from service.problems import Fault, InvalidFields
+from service.runtime.clock import Clock
+from service.runtime.library import Model
+from service.runtime.ranking import Catalogue, History, ListRule, NumberRule, Rules, order, rounded
+from service.settings import Settings
+
+router = APIRouter()
+MOST_REASONS = 5
+
+
+def _spelled(item: object) -> object:
+    return str(item) if type(item) is int else item
+
+
+ItemId = Annotated[
+    str,
+    BeforeValidator(_spelled),
+    Field(min_length=1, max_length=64),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": 64}, {"type": "integer"}]}),
+]
+Entry = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Rating(call.Body):
+    item: ItemId
+    rating: float
+    """On the model's scale."""
+
+
+class User(call.Body):
+    """May be empty: then the list is that of the most popular items."""
+
+    ratings: tuple[Rating, ...] = ()
+    liked: tuple[ItemId, ...] = ()
+    """Items without a rating; each counts as one of the manifest's "liked" value."""
+
+
+class Filter(call.Body):
+    """`any`, `all`, `none` are for attributes that are lists, `from` and `to` for numbers."""
+
+    any: tuple[Entry, ...] = ()
+    all: tuple[Entry, ...] = ()
+    none: tuple[Entry, ...] = ()
+    low: Annotated[float | None, Field(alias="from")] = None
+    high: Annotated[float | None, Field(alias="to")] = None
+
+
+class RecommendRequest(call.Body):
+    model: Annotated[str, Field(max_length=64)] | None = None
+    version: Annotated[int, Field(ge=1)] | None = None
+    users: Annotated[list[User], Field(min_length=1)]
+    count: Annotated[int, Field(ge=1)] = 10
+    offset: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    include_rated: bool = False
+    """Whether items that the user rated may be listed."""
+    allow: tuple[ItemId, ...] = ()
+    """If any: only these may be listed."""
+    deny: tuple[ItemId, ...] = ()
+    filter: Annotated[dict[str, Filter], Field(default_factory=dict[str, Filter])]
+    """Conditions on item attributes, by name; all of them must hold."""
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0
+    """Only 0 in this release."""
+    novelty: Annotated[float, Field(ge=0, le=1)] = 0
+    """Only 0 in this release."""
+    reasons: bool = False
+    """Whether to tell what each of the user's ratings added to a score."""
+
+
+@router.post("/v1/recommend", **schema.recommend(RecommendRequest))
+async def recommend(request: Request) -> Response:
+    """Items for each user, best first, with their predicted ratings. Pages by `offset` never overlap."""
+    call.accepts(request, [JSON])
+    clock = call.clock(request)
+    with clock.stage("decode"):
+        ask = await call.body(request, RecommendRequest)
+        model, task = call.choose(request, "recommend", Recommend, ask.model, ask.version)
+        catalogue = model.catalogue
+        assert catalogue is not None
+        _check(ask, task, call.state(request).settings)
+        rules = _rules(ask, task)
+        histories = [_history(user, task, catalogue) for user in ask.users]
+    rows = await model.infer("score", [history.row(task.max_ratings) for history in histories], clock)
+    with clock.stage("encode"):
+        listable = catalogue.listable(ask.allow, ask.deny, rules)
+    users = [
+        await _user(ask, model, catalogue, history, row, listable, clock)
+        for history, row in zip(histories, rows, strict=True)
+    ]
+    with clock.stage("encode"):
+        return call.json_answer({"users": users}, model)
+
+
+async def _user(
+    ask: RecommendRequest,
+    model: Model,
+    catalogue: Catalogue,
+    history: History,
+    row: dict[str, NDArray[Any]],
+    listable: NDArray[np.bool_],
+    clock: Clock,
+) -> dict[str, Any]:
+    """One user's part of the answer."""
+    task = catalogue.task
+    score = row["score"] if history.index else catalogue.popularity
+    with clock.stage("encode"):
+        if not ask.include_rated and history.index:
+            listable = listable.copy()
+            listable[list(history.index)] = False
+        ordered = order(score, listable)
+        page = ordered[ask.offset : ask.offset + ask.count]
+        scores = rounded(score[page]).tolist()
+        ratings = rounded(np.clip(row["predicted_rating"][page], task.rating_low, task.rating_high)).tolist()
+        items = [
+            {
+                **catalogue.answers[place],
+                "score": scores[rank],
+                "rating": ratings[rank],
+                "attributes": catalogue.attributes[place],
+            }
+            for rank, place in enumerate(page.tolist())
+        ]
+    if ask.reasons:
+        reasons = await _reasons(model, catalogue, history, score[page], page, clock)
+        items = [item | {"reasons": reason} for item, reason in zip(items, reasons, strict=True)]
+    return {
+        "source": "model" if history.index else "popularity",
+        "unknown_items": history.unknown,
+        "repeated_items": history.repeated,
+        "total": len(ordered),
+        "items": items,
+    }
+
+
+async def _reasons(
+    model: Model,
+    catalogue: Catalogue,
+    history: History,
+    score: NDArray[Any],
+    page: NDArray[np.intp],
+    clock: Clock,
+) -> list[list[dict[str, Any]]]:
+    """For every item of the page what each rating added to its score: the score with it minus that without it."""
+    if not history.index:
+        return [[] for _ in page]
+    longest = catalogue.task.max_ratings
+    rows = [history.without(place).row(longest) for place in range(len(history.index))]
+    without = np.stack([row["score"][page] for row in await model.infer("score", rows, clock)])
+    gains = rounded(score - without)
+    best = np.argsort(-gains, axis=0, kind="stable")[:MOST_REASONS]
+    return [
+        [{"item": catalogue.items[history.index[who]].id, "gain": float(gains[who, rank])} for who in best[:, rank]]
+        for rank in range(len(page))
+    ]
+
+
+def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
+    """What the schema cannot know: limits that are settings, and the model's own."""
+    for name in ("diversity", "novelty"):
+        if getattr(ask, name):
+            raise call.not_served(name)
+    if len(ask.users) > settings.max_users:
+        raise _over("users", "HARMONIUM_MAX_USERS", f"{len(ask.users)} users; {settings.max_users} are allowed")
+    if ask.count > settings.max_count:
+        raise _over("count", "HARMONIUM_MAX_COUNT", f"must be at most {settings.max_count}")
+    most = min(settings.max_ratings, task.max_ratings)
+    setting = "HARMONIUM_MAX_RATINGS" if most == settings.max_ratings else None
+    for place, user in enumerate(ask.users):
+        size = len(user.ratings) + len(user.liked)
+        if size > most:
+            whose = "" if setting else " by this model"
+            detail = f"{size} ratings and likes; {most} are allowed{whose}"
+            raise InvalidFields([Fault(call.pointer("users", place), detail)], setting)
+    rows = sum(len(user.ratings) + len(user.liked) for user in ask.users)
+    if ask.reasons and rows > settings.max_reason_rows:
+        detail = f"are given for at most {settings.max_reason_rows} ratings a call; these are {rows}"
+        raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
+    faults = [
+        Fault(
+            call.pointer("users", who, "ratings", which, "rating"),
+            f"must be from {task.rating_low:g} to {task.rating_high:g}",
+        )
+        for who, user in enumerate(ask.users)
+        for which, rating in enumerate(user.ratings)
+        if not task.rating_low <= rating.rating <= task.rating_high
+    ]
+    if faults:
+        raise InvalidFields(faults[: call.MAX_FAULTS])
+
+
+def _over(name: str, setting: str, detail: str) -> InvalidFields:
+    return InvalidFields([Fault(call.pointer(name), detail)], setting)
+
+
+def _history(user: User, task: Recommend, catalogue: Catalogue) -> History:
+    rated = [(rating.item, rating.rating) for rating in user.ratings]
+    return catalogue.history([*rated, *((item, task.liked) for item in user.liked)])
+
+
+def _rules(ask: RecommendRequest, task: Recommend) -> Rules:
+    """The filter, checked against the attributes that the model's items have."""
+    rules: dict[str, ListRule | NumberRule] = {}
+    for name, given in ask.filter.items():
+        where = call.pointer("filter", name)
+        kind = task.attributes.get(name)
+        if kind is None:
+            has = ", ".join(task.attributes) or "none"
+            raise InvalidFields([Fault(where, f"is no attribute of this model's items; they have: {has}")])
+        lists, numbers = given.any or given.all or given.none, given.low is not None or given.high is not None
+        if kind == "number":
+            if lists:
+                raise InvalidFields([Fault(where, "is a number: use from and to")])
+            if numbers:
+                low = -np.inf if given.low is None else given.low
+                rules[name] = NumberRule(low, np.inf if given.high is None else given.high)
+        else:
+            if numbers:
+                raise InvalidFields([Fault(where, "is a list: use any, all and none")])
+            rules[name] = ListRule(given.any, given.all, given.none)
+    return rules

@@ -1,0 +1,246 @@
+"""The OpenAPI document of handlers that read raw bodies, in one place.
+
+Handlers take a Request and give a ready Response, so nothing here costs a call anything.
+The models below describe answers; a test holds real answers against them.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from service import problems
+from service.media.negotiation import JPEG, JSON, PNG
+
+Operation = dict[str, Any]
+REF = "#/components/schemas/{model}"
+BINARY = {"type": "string", "format": "binary"}
+DESCRIPTION = (
+    "Restricted Boltzmann machines, autoencoders, VAEs and GANs over HTTP: recommend, denoise, encode, generate. "
+    "Every refusal is `application/problem+json`; its `type` answers with an explanation."
+)
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Reason(Answer):
+    item: str
+    gain: float
+
+
+class ListedItem(Answer):
+    item: str
+    title: str
+    score: float
+    rating: Annotated[float, Field(description="Predicted, on the model's scale.")]
+    attributes: dict[str, list[str] | float | None]
+    reasons: Annotated[list[Reason], Field(description="Only when asked for, at most 5.")] = []
+
+
+class UserList(Answer):
+    source: Annotated[str, Field(pattern="^(model|popularity)$")]
+    unknown_items: list[str]
+    repeated_items: list[str]
+    total: Annotated[int, Field(description="Items that can be listed, over all pages.")]
+    items: list[ListedItem]
+
+
+class RecommendAnswer(Answer):
+    model: str
+    version: int
+    users: list[UserList]
+
+
+class Encoding(Answer):
+    mean: list[float]
+    log_variance: list[float]
+    sample: Annotated[list[float], Field(description="Only when asked for.")] = []
+    inverted: bool
+
+
+class EncodeAnswer(Answer):
+    model: str
+    version: int
+    encodings: list[Encoding]
+
+
+class GenerateAnswer(Answer):
+    model: str
+    version: int
+    seed: int
+    images: Annotated[list[str], Field(description="PNG in base64.")]
+
+
+class ProblemAnswer(BaseModel):
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: Annotated[str, Field(description="The request's id.")]
+    errors: list[dict[str, str]] = []
+    setting: str = ""
+
+
+def recommend(fields: type[BaseModel]) -> Operation:
+    """POST /v1/recommend."""
+    users = [{"ratings": [{"item": "1196", "rating": 5}, {"item": "260", "rating": 4}]}]
+    return _operation(
+        "recommend",
+        "Items for users, from what they rated",
+        body={JSON: {"schema": _ref(fields), "example": {"users": users, "count": 10}}},
+        answer={JSON: {"schema": _ref(RecommendAnswer)}},
+        refusals=[problems.MalformedBody, *MODEL, *BODY, problems.InvalidFields, *WORK],
+    )
+
+
+def denoise(options: type[BaseModel]) -> Operation:
+    """POST /v1/denoise."""
+    return _operation(
+        "denoise",
+        "A picture without its noise",
+        body=PICTURE,
+        answer=PICTURE,
+        headers={"X-Noise-Level": "Sigma that was used, on the 0..255 scale."},
+        parameters=_query(options),
+        refusals=[*MODEL, *BODY, *PICTURES, *WORK],
+    )
+
+
+def encode(options: type[BaseModel]) -> Operation:
+    """POST /v1/encode."""
+    return _operation(
+        "encode",
+        "A picture's place in the latent space",
+        body=PICTURE,
+        answer={JSON: {"schema": _ref(EncodeAnswer)}},
+        parameters=_query(options),
+        refusals=[*MODEL, *BODY, *PICTURES, *WORK],
+    )
+
+
+def generate(fields: type[BaseModel]) -> Operation:
+    """POST /v1/generate."""
+    return _operation(
+        "generate",
+        "Pictures from seeds",
+        body={JSON: {"schema": _ref(fields), "example": {"seed": 7, "class": 3}}},
+        answer={PNG: {"schema": BINARY}, JSON: {"schema": _ref(GenerateAnswer)}},
+        headers={"X-Seed": "Seed of the first picture."},
+        refusals=[problems.MalformedBody, *MODEL, *BODY, problems.InvalidFields, *WORK],
+    )
+
+
+def models() -> Operation:
+    """GET /v1/models."""
+    return _operation(
+        "models",
+        "What is loaded, and what was refused",
+        answer=ANY_JSON,
+        refusals=[problems.NotAcceptable],
+        tag="models",
+    )
+
+
+def model() -> Operation:
+    """GET /v1/models/{name}."""
+    path = [_path("name", "string", "photo-dae")]
+    return _operation(
+        "model", "What the live version is", answer=ANY_JSON, parameters=path, refusals=MODEL[:3], tag="models"
+    )
+
+
+def version() -> Operation:
+    """GET /v1/models/{name}/versions/{number}."""
+    path = [_path("name", "string", "photo-dae"), _path("number", "integer", 1)]
+    return _operation(
+        "version", "What one version is", answer=ANY_JSON, parameters=path, refusals=MODEL[:3], tag="models"
+    )
+
+
+def probe(name: str, summary: str) -> Operation:
+    """GET /livez and /readyz."""
+    return _operation(name, summary, answer=ANY_JSON, tag="health")
+
+
+def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """The OpenAPI document; `bodies` are the models that describe JSON bodies."""
+    tree = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+    answers = [RecommendAnswer, EncodeAnswer, GenerateAnswer, ProblemAnswer]
+    _, definitions = models_json_schema([(kind, "validation") for kind in [*bodies, *answers]], ref_template=REF)
+    tree["components"] = {"schemas": definitions["$defs"]}
+    return tree
+
+
+MODEL = [problems.UnknownModel, problems.UnknownVersion, problems.NotReady, problems.WrongTask, problems.NotAcceptable]
+BODY = [problems.BodyTooSlow, problems.BodyTooLarge, problems.UnsupportedType]
+PICTURES = [problems.PictureTooLarge, problems.InvalidFields, problems.UnreadablePicture]
+WORK = [problems.Internal, problems.Overloaded, problems.Draining, problems.Deadline]
+PICTURE = {PNG: {"schema": BINARY}, JPEG: {"schema": BINARY}}
+ANY_JSON = {JSON: {"schema": {"type": "object"}}}
+
+
+def _operation(
+    name: str,
+    summary: str,
+    *,
+    answer: Operation,
+    body: Operation | None = None,
+    headers: dict[str, str] | None = None,
+    parameters: Sequence[Operation] = (),
+    refusals: Sequence[type[problems.Problem]] = (),
+    tag: str = "inference",
+) -> Operation:
+    """Keyword arguments for a route of FastAPI."""
+    told = {"X-Model": "The model's name.", "X-Model-Version": "Its version."} if body else {}
+    told |= headers or {}
+    responses: dict[int | str, Operation] = {
+        200: {
+            "description": "The answer.",
+            "content": answer,
+            "headers": {key: {"description": text, "schema": {"type": "string"}} for key, text in told.items()},
+        }
+    }
+    for status in sorted({kind.status for kind in refusals}):
+        titles = dict.fromkeys(f"`{kind.name()}`: {kind.title}" for kind in refusals if kind.status == status)
+        content = {problems.MEDIA_TYPE: {"schema": _ref(ProblemAnswer)}}
+        responses[status] = {"description": "; ".join(titles), "content": content}
+    extra: Operation = {"parameters": list(parameters)} if parameters else {}
+    if body:
+        extra["requestBody"] = {"required": True, "content": body}
+    return {
+        "summary": summary,
+        "operation_id": name,
+        "tags": [tag],
+        "response_class": Response,  # or FastAPI would promise JSON beside every picture
+        "responses": responses,
+        "openapi_extra": extra,
+    }
+
+
+def _ref(kind: type[BaseModel]) -> Operation:
+    return {"$ref": REF.format(model=kind.__name__)}
+
+
+def _query(options: type[BaseModel]) -> list[Operation]:
+    """The fields of `options` as query parameters; absent is the only null that a query has."""
+    parameters: list[Operation] = []
+    for name, found in options.model_json_schema()["properties"].items():
+        schema = {key: value for key, value in found.items() if key not in ("title", "description")}
+        if schema.get("default", ...) is None:
+            schema = next(kind for kind in schema["anyOf"] if kind != {"type": "null"})
+        description = found.get(
+            "description", {"model": "Absent: the default model.", "version": "Absent: the greatest."}.get(name)
+        )
+        parameters.append(
+            {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+        )
+    return parameters
+
+
+def _path(name: str, kind: str, example: str | int) -> Operation:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": kind}, "example": example}

@@ -1,0 +1,56 @@
+"""The ASGI application: lifespan, routes, and the guard around them. No logic."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from service.api import denoise, docs, encode, generate, health, models, recommend, schema
+from service.guard import Guard
+from service.problems import Method, UnknownPath
+from service.state import State
+
+VERSION = "0.1.0"
+
+
+class Harmonium(FastAPI):
+    """FastAPI with the document that `api/schema.py` puts together."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = schema.document(self, [recommend.RecommendRequest, generate.GenerateRequest])
+        return self.openapi_schema
+
+
+def create_app(state: State) -> FastAPI:
+    """The application around `state`; models are loaded from when it starts until it stops."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        scanning = asyncio.create_task(state.library.keep_current())
+        yield
+        scanning.cancel()
+        with suppress(asyncio.CancelledError):
+            await scanning
+        state.pool.close()
+
+    app = Harmonium(title="Harmonium", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = state
+    for endpoint in (recommend, denoise, encode, generate, models, health, docs):
+        app.include_router(endpoint.router)
+    app.mount("/docs/static", StaticFiles(packages=[("fastapi_offline", "static")]))
+    app.add_exception_handler(HTTPException, _refuse)
+    app.add_middleware(Guard, state=state)
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """What the router itself refuses, as our problems; the guard answers them."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        raise Method((error.headers or {}).get("Allow", "other methods")) from None
+    raise UnknownPath(f"Nothing is served at {request.url.path}.") from None

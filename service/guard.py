@@ -1,0 +1,177 @@
+"""The outermost layer of our own: every request passes it, and no exception does.
+
+It gives the request its id and its clock, collects the body under limits of size and time,
+turns every Problem into its answer and every other exception into a 500, and ends the work
+when the deadline passes or the caller hangs up. uvicorn closes the connection on an
+exception, which breaks the caller's next request as well: none may get there.
+
+Pure ASGI, because a wrapper around request and response hides that a caller left.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import (
+    MEDIA_TYPE,
+    BodyTooLarge,
+    BodyTooSlow,
+    Deadline,
+    Draining,
+    Internal,
+    Problem,
+)
+from service.runtime.clock import Clock
+from service.state import State
+
+log = logging.getLogger("service.requests")
+
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+PROBES = {"/livez", "/readyz"}
+"""Answered while the service drains."""
+
+
+class CallerLeft(Exception):
+    """The connection is closed; there is nobody to answer."""
+
+
+class Guard:
+    """ASGI application around an ASGI application."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self._app, self._state, self._settings = app, state, state.settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        request_id = given.decode() if SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        clock = Clock(self._settings.deadline_seconds)
+        answer = Answer(send, request_id, clock)
+        scope.setdefault("state", {})["clock"] = clock
+        self._state.begin()
+        try:
+            await self._serve(scope, receive, headers, answer, clock)
+        except Problem as problem:
+            await answer.refuse(problem)
+        except CallerLeft:
+            log.debug("%s the caller left", request_id)
+        except Exception:
+            log.exception("%s %s %s failed", request_id, scope["method"], scope["path"])
+            await answer.refuse(Internal())
+        finally:
+            self._state.end()
+            spent = 1000 * (time.perf_counter() - start)
+            log.debug("%s %s %s -> %s in %.1f ms", request_id, scope["method"], scope["path"], answer.status, spent)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], answer: "Answer", clock: Clock
+    ) -> None:
+        if self._state.draining and scope["path"] not in PROBES:
+            raise Draining("The service is stopping.")
+        body = await self._collect(receive, headers.get(b"content-length", b""))
+        left = asyncio.ensure_future(_until_left(receive))
+        read = False
+
+        async def replay() -> Message:
+            nonlocal read
+            if not read:
+                read = True
+                return {"type": "http.request", "body": body, "more_body": False}
+            await asyncio.shield(left)
+            return {"type": "http.disconnect"}
+
+        work = asyncio.ensure_future(_run(self._app, scope, replay, answer))
+        try:
+            remaining = clock.deadline - time.monotonic()
+            await asyncio.wait({work, left}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+            elif left.done():
+                raise CallerLeft
+            else:
+                raise Deadline
+        except asyncio.CancelledError:
+            # Only the end of DRAIN_SECONDS cancels a request from outside.
+            raise Draining("The service stopped before the answer was ready.") from None
+        finally:
+            clock.left = True
+            left.cancel()
+            work.cancel()
+            await asyncio.wait({work})
+
+    async def _collect(self, receive: Receive, declared: bytes) -> bytes:
+        """The whole body; its bytes are counted as they come, whatever Content-Length says."""
+        limit = self._settings.max_body_bytes
+        if declared.isdigit() and int(declared) > limit:
+            raise self._too_large()
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise CallerLeft
+                    chunk: bytes = message.get("body", b"")
+                    size += len(chunk)
+                    if size > limit:
+                        raise self._too_large()
+                    chunks.append(chunk)
+                    if not message.get("more_body", False):
+                        return b"".join(chunks)
+        except TimeoutError:
+            seconds = self._settings.body_seconds
+            problem = BodyTooSlow(
+                f"The body did not arrive within {seconds:g} seconds.",
+                setting="HARMONIUM_BODY_SECONDS",
+                headers={"Connection": "close"},
+            )
+            raise problem from None
+
+    def _too_large(self) -> BodyTooLarge:
+        limit = self._settings.max_body_bytes
+        return BodyTooLarge(f"The body has more than {limit} bytes.", setting="HARMONIUM_MAX_BODY_BYTES")
+
+
+class Answer:
+    """The way back: adds the headers that every answer has, and knows whether one has begun."""
+
+    def __init__(self, send: Send, request_id: str, clock: Clock) -> None:
+        self._send, self._id, self._clock = send, request_id, clock
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._id.encode())]
+            message["headers"].append((b"x-content-type-options", b"nosniff"))
+            if self._clock.spent:
+                message["headers"].append((b"server-timing", self._clock.server_timing().encode()))
+        await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Answer with a problem. If an answer has begun, it is left unfinished and uvicorn ends the connection."""
+        if self.status is not None:
+            return
+        body = problem.to_bytes(self._id)
+        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **problem.headers}
+        encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await self({"type": "http.response.start", "status": problem.status, "headers": encoded})
+        await self({"type": "http.response.body", "body": body})
+
+
+async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,218 @@
+"""Every refusal that the service knows, one class each. No framework is imported here.
+
+    Problem
+    ├── MalformedBody      400    ├── BodyTooLarge        413
+    ├── UnknownPath        404    ├── PictureTooLarge     413
+    ├── UnknownModel       404    ├── UnsupportedType     415
+    ├── UnknownVersion     404    ├── InvalidFields       422
+    ├── Method             405    ├── UnreadablePicture   422
+    ├── NotAcceptable      406    ├── Internal            500
+    ├── BodyTooSlow        408    ├── Deadline            504
+    ├── WrongTask          409    └── Unavailable         503, with Retry-After
+    │                                 ├── Overloaded
+    │                                 ├── NotReady
+    │                                 └── Draining
+
+The docstring of a class is what `GET /problems/NAME` answers.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field; `pointer` is a JSON pointer (RFC 6901) into the request."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Exception):
+    """A refusal as RFC 9457 describes it: the caller learns what was wrong and what to do about it."""
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: Sequence[Fault] = (),
+        setting: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.setting = setting
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def name(cls) -> str:
+        """The last part of the problem's `type`."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
+
+    def to_bytes(self, request_id: str) -> bytes:
+        """The body of the answer, `application/problem+json`."""
+        tree: dict[str, object] = {
+            "type": f"/problems/{self.name()}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": request_id,
+        }
+        if self.errors:
+            tree["errors"] = [fault._asdict() for fault in self.errors]
+        if self.setting:
+            tree["setting"] = self.setting
+        return json.dumps(tree, ensure_ascii=False).encode(errors="replace")
+
+
+class MalformedBody(Problem):
+    """The body is not JSON: it is empty, cut off, not UTF-8, or nested too deeply."""
+
+    status, title = 400, "The body is not JSON"
+
+
+class UnknownPath(Problem):
+    """Nothing is served at this path. `/docs` lists what is."""
+
+    status, title = 404, "Unknown path"
+
+
+class UnknownModel(Problem):
+    """No version of a model of this name is loaded. `GET /v1/models` lists what is, and why others were refused."""
+
+    status, title = 404, "Unknown model"
+
+
+class UnknownVersion(Problem):
+    """The model is loaded, but not in this version. Leave `version` out to get the current one."""
+
+    status, title = 404, "Unknown version"
+
+
+class Method(Problem):
+    """The path exists, but not for this method. The header `Allow` names those it has."""
+
+    status, title = 405, "Method not allowed"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"This path answers {allow}.", headers={"Allow": allow})
+
+
+class NotAcceptable(Problem):
+    """None of the forms that `Accept` names can be given. The detail lists those that can."""
+
+    status, title = 406, "No acceptable form of the answer"
+
+
+class BodyTooSlow(Problem):
+    """The body did not arrive in time, see HARMONIUM_BODY_SECONDS. The connection is closed."""
+
+    status, title = 408, "The body came too slowly"
+
+
+class WrongTask(Problem):
+    """The model exists, but does something else. `GET /v1/models` lists the tasks of each."""
+
+    status, title = 409, "The model does not do this"
+
+
+class BodyTooLarge(Problem):
+    """The body has more bytes than HARMONIUM_MAX_BODY_BYTES allows. They are counted as they arrive."""
+
+    status, title = 413, "The body is too large"
+
+
+class PictureTooLarge(Problem):
+    """The picture has more pixels than HARMONIUM_MAX_PIXELS allows, or a side above 65,535.
+
+    The size is read from the header, before anything is decoded.
+    """
+
+    status, title = 413, "The picture is too large"
+
+
+class UnsupportedType(Problem):
+    """The body is of a type that is not read here. The header `Accept` names those that are."""
+
+    status, title = 415, "Unsupported type of body"
+
+    def __init__(self, detail: str, served: Sequence[str]) -> None:
+        super().__init__(f"{detail} Served: {', '.join(served)}.", headers={"Accept": ", ".join(served)})
+
+
+class InvalidFields(Problem):
+    """A field or query parameter is missing, unknown, of the wrong kind or out of range; `errors` points at it."""
+
+    status, title = 422, "Invalid fields"
+
+    def __init__(self, errors: Sequence[Fault], setting: str | None = None) -> None:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{errors[0].pointer or 'the body'}: {errors[0].detail}{more}", errors=errors, setting=setting)
+
+
+class UnreadablePicture(Problem):
+    """The bytes are not a picture of the type that Content-Type names, are cut off, or of a kind that is not read."""
+
+    status, title = 422, "The picture cannot be read"
+
+
+class Internal(Problem):
+    """A fault of ours. The log has the details under the id in `instance`."""
+
+    status, title = 500, "Internal error"
+
+    def __init__(self) -> None:
+        super().__init__("The service failed to answer. Its log has the reason under this answer's `instance`.")
+
+
+class Unavailable(Problem):
+    """Not now; `Retry-After` says in how many seconds to try again."""
+
+    status = 503
+    retry_seconds: ClassVar[int] = 1
+
+    def __init__(self, detail: str, setting: str | None = None) -> None:
+        super().__init__(detail, setting=setting, headers={"Retry-After": str(self.retry_seconds)})
+
+
+class Overloaded(Unavailable):
+    """More work waits than the service admits. Nothing was done; try again after `Retry-After` seconds."""
+
+    title = "Too much work is waiting"
+
+
+class NotReady(Unavailable):
+    """The models are still being loaded, or the device that was asked for is missing. `GET /readyz` tells which."""
+
+    title = "Not ready"
+
+
+class Draining(Unavailable):
+    """The service is about to stop and takes no more work. Another replica will."""
+
+    title = "The service is stopping"
+
+
+class Deadline(Problem):
+    """The answer was not there in time, see HARMONIUM_DEADLINE_SECONDS. The work was dropped."""
+
+    status, title = 504, "Too late"
+
+    def __init__(self) -> None:
+        super().__init__("The answer was not ready in time.", setting="HARMONIUM_DEADLINE_SECONDS")
+
+
+def _leaves(kind: type[Problem]) -> list[type[Problem]]:
+    below = kind.__subclasses__()
+    return [leaf for child in below for leaf in _leaves(child)] if below else [kind]
+
+
+KINDS = {kind.name(): kind for kind in _leaves(Problem)}
+"""Every refusal by the last part of its `type`."""

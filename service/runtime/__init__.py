@@ -1,0 +1,1 @@
+"""Arrays to arrays. Nothing here knows HTTP or the bytes of a picture."""

@@ -1,0 +1,46 @@
+"""One request's time: until when it may run, and where the time went."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from service.problems import Deadline
+
+
+class Clock:
+    """Shared by the loop and the thread that works for the request; a caller that left sets `left`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+        self.left = False
+        self.spent: dict[str, float] = {}
+
+    def late(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline
+
+    def check(self) -> None:
+        """Called between pieces of long work.
+
+        Raises:
+            Deadline: nobody waits for the answer any more.
+        """
+        if self.left or self.late():
+            raise Deadline
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count time towards a stage of `Server-Timing`."""
+        self.spent[stage] = self.spent.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def stage(self, name: str) -> Generator[None]:
+        """Count the time of a block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start)
+
+    def server_timing(self) -> str:
+        """The header's value, in milliseconds."""
+        return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in self.spent.items())

@@ -1,0 +1,148 @@
+"""From scores to lists: histories in, items masked, filtered and put in order. Pure numpy."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.items import Item, Value
+from models.manifest import Recommend
+
+DECIMALS = 4
+"""Scores that agree to this many decimals are equal, and the item's place in the catalogue decides."""
+SHORTEST = 8
+
+
+@dataclass(frozen=True)
+class History:
+    """What one user rated, each item once. `index` and `rating` are parallel."""
+
+    index: tuple[int, ...]
+    rating: tuple[float, ...]
+    unknown: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+
+    def without(self, place: int) -> "History":
+        """The same user without one of the ratings."""
+        return History(
+            self.index[:place] + self.index[place + 1 :],
+            self.rating[:place] + self.rating[place + 1 :],
+        )
+
+    def row(self, longest: int) -> dict[str, NDArray[Any]]:
+        """The graph's inputs for one row, padded with -1.
+
+        Lengths are powers of two (at most `longest`), so that histories of similar length
+        run together and a short one never pays for a long one.
+        """
+        size = SHORTEST if self.index else 1
+        while size < len(self.index):
+            size *= 2
+        size = min(size, longest)
+        index, rating = np.full(size, -1, np.int32), np.zeros(size, np.float32)
+        index[: len(self.index)] = self.index
+        rating[: len(self.index)] = self.rating
+        return {"item_index": index, "rating": rating}
+
+
+@dataclass(frozen=True)
+class ListRule:
+    """For an attribute that is a list; an empty tuple asks for nothing."""
+
+    any: tuple[str, ...] = ()
+    all: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NumberRule:
+    """For an attribute that is a number, both ends included. An item without the number does not pass."""
+
+    low: float = -np.inf
+    high: float = np.inf
+
+
+Rules = Mapping[str, ListRule | NumberRule]
+
+
+class Catalogue:
+    """The items of one recommender, in the order of its graph's columns."""
+
+    def __init__(self, items: Sequence[Item], task: Recommend) -> None:
+        self.task = task
+        self.items = items
+        self.index = {item.id: place for place, item in enumerate(items)}
+        self.popularity = np.array([item.popularity for item in items])
+        self.answers = [{"item": item.id, "title": item.title} for item in items]
+        self.attributes = [{name: _plain(value) for name, value in item.attributes.items()} for item in items]
+        self._numbers: dict[str, NDArray[np.float64]] = {}
+        self._lists: dict[str, dict[str, NDArray[np.bool_]]] = {}
+        for name, kind in task.attributes.items():
+            values = [item.attributes[name] for item in items]
+            if kind == "number":
+                self._numbers[name] = np.array([value if isinstance(value, float) else np.nan for value in values])
+                continue
+            members = self._lists[name] = {}
+            for place, value in enumerate(values):
+                for entry in value if isinstance(value, tuple) else ():
+                    members.setdefault(entry, np.zeros(len(items), bool))[place] = True
+
+    def history(self, ratings: Iterable[tuple[str, float]]) -> History:
+        """Ratings by index. Of an item rated twice the last rating counts."""
+        known: dict[int, float] = {}
+        unknown: dict[str, None] = {}
+        repeated: dict[str, None] = {}
+        for item, rating in ratings:
+            place = self.index.get(item)
+            if place is None:
+                unknown[item] = None
+                continue
+            if place in known:
+                repeated[item] = None
+            known[place] = rating
+        return History(tuple(known), tuple(known.values()), tuple(unknown), tuple(repeated))
+
+    def listable(self, allow: Iterable[str], deny: Iterable[str], rules: Rules) -> NDArray[np.bool_]:
+        """Which items a list may hold [I]. No `allow` allows all; ids that are not in the catalogue match nothing."""
+        allowed = list(allow)
+        mask = np.full(len(self.items), not allowed)
+        mask[self._places(allowed)] = True
+        mask[self._places(deny)] = False
+        for name, rule in rules.items():
+            if isinstance(rule, NumberRule):
+                mask &= (self._numbers[name] >= rule.low) & (self._numbers[name] <= rule.high)
+                continue
+            if rule.any:
+                mask &= np.logical_or.reduce([self._having(name, entry) for entry in rule.any])
+            for entry in rule.all:
+                mask &= self._having(name, entry)
+            for entry in rule.none:
+                mask &= ~self._having(name, entry)
+        return mask
+
+    def _places(self, ids: Iterable[str]) -> list[int]:
+        return [self.index[item] for item in ids if item in self.index]
+
+    def _having(self, name: str, entry: str) -> NDArray[np.bool_]:
+        found = self._lists[name].get(entry)
+        return np.zeros(len(self.items), bool) if found is None else found
+
+
+def _plain(value: Value) -> list[str] | float | None:
+    """An attribute as JSON tells it: a year is 1999, not 1999.0."""
+    if isinstance(value, tuple):
+        return list(value)
+    return int(value) if value is not None and value % 1 == 0 else value
+
+
+def rounded(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Values as they are compared and told."""
+    return np.round(values.astype(np.float64), DECIMALS) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def order(score: NDArray[Any], listable: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Indices of the listable items, best first: by rounded score, then by index. A total order, so pages are sound."""
+    places = np.flatnonzero(listable)
+    return places[np.argsort(-rounded(score[places]), kind="stable")]

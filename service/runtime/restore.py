@@ -1,0 +1,85 @@
+"""Denoising of one picture: which noise, which graph, in which channels."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import Denoise
+from models.noise import ESTIMATORS
+from service.runtime import tiles
+from service.runtime.session import NotFinite, Session
+
+Strength = float | Literal["auto"]
+
+
+def noise_level(pixels: NDArray[Any], strength: Strength, task: Denoise) -> float:
+    """The sigma to use, on the 0..255 scale: the caller's or the estimated one, at most what the model was trained for.
+
+    `pixels` are uint8 or uint16, [H,W] or [H,W,3]. One estimate counts for the whole picture.
+    """
+    if strength == "auto":
+        strength = 255 * ESTIMATORS[task.estimator](_planes(pixels))
+    return min(float(strength), task.sigma_max)
+
+
+def clean(
+    pixels: NDArray[Any],
+    sigma: float,
+    amount: float,
+    task: Denoise,
+    sessions: Mapping[str, Session],
+    between_tiles: Callable[[], None],
+) -> NDArray[Any]:
+    """`pixels` without noise of `sigma` (0..255 scale), blended with the original by `amount` (1: none of it).
+
+    Keeps shape and type. `between_tiles` may raise to end the work early.
+
+    Raises:
+        NotFinite: the graph gave something that is no picture.
+    """
+    if sigma == 0 or amount == 0:
+        return pixels
+    scale = np.iinfo(pixels.dtype).max
+
+    def work(tile: NDArray[Any]) -> NDArray[Any]:
+        between_tiles()
+        image = _planes(tile)
+        restored = _run(image, sigma / 255, task, sessions)
+        if not np.isfinite(restored).all():
+            raise NotFinite("clean is not finite")
+        blended = image + np.float32(amount) * (restored - image)
+        quantised = (np.clip(blended, 0, 1) * scale + 0.5).astype(pixels.dtype)
+        return quantised[0] if tile.ndim == 2 else quantised.transpose(1, 2, 0)
+
+    return tiles.over(pixels, work, task.size_multiple, task.overlap)
+
+
+def _planes(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """[H,W] or [H,W,C] of integers -> [C,H,W] in 0..1."""
+    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return np.ascontiguousarray(channels, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def _run(
+    image: NDArray[np.float32], sigma: float, task: Denoise, sessions: Mapping[str, Session]
+) -> NDArray[np.float32]:
+    """Bring `image` [1 or 3,H,W] into the channels that a graph of the model takes, and its answer back."""
+    channels = image.shape[0]
+    if channels == 1 and "clean_grey" in sessions:
+        return _rows(image[None], sigma, sessions["clean_grey"], task.graphs["clean_grey"].max_batch)[0]
+    session, most = sessions["clean"], task.graphs["clean"].max_batch
+    if channels == task.channels:
+        return _rows(image[None], sigma, session, most)[0]
+    if channels == 1:
+        grey = np.repeat(image, 3, axis=0)
+        return _rows(grey[None], sigma, session, most)[0].mean(axis=0, keepdims=True)
+    return _rows(image[:, None], sigma, session, most)[:, 0]
+
+
+def _rows(images: NDArray[np.float32], sigma: float, session: Session, most: int) -> NDArray[np.float32]:
+    parts = [images[start : start + most] for start in range(0, len(images), most)]
+    return np.concatenate(
+        [session.run({"image": part, "sigma": np.full(len(part), sigma, np.float32)})["clean"] for part in parts]
+    )

@@ -1,0 +1,114 @@
+"""Every setting of the service: read once from HARMONIUM_* variables, never changed."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import models
+
+PREFIX = "HARMONIUM_"
+ROOT = Path(models.__file__).parent.parent
+"""The folder that holds the packages; relative model folders start here, whatever the working directory."""
+
+
+class WrongSetting(ValueError):
+    """A variable has a value that cannot be; the message is one sentence that names it."""
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+class Settings(BaseSettings):
+    """The docstring under each field is its documentation, units included."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on. The default is this machine only."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """TCP port to listen on; 0 takes a free one."""
+    models: Annotated[str, Field(min_length=1)] = os.pathsep.join(("var/models", "models/zoo"))
+    """Folders of model versions, separated like PATH, the first before the others."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where graphs run. `auto` takes CUDA where it works; `cuda` is not ready without it."""
+    denoise_threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """Pictures that are worked on at once; 0 is one per core."""
+
+    default_recommend: str = "movies-rbm"
+    """Model of a recommend call that names none."""
+    default_denoise: str = "photo-dae"
+    """Model of a denoise call that names none."""
+    default_encode: str = "digits-vae"
+    """Model of an encode call that names none."""
+    default_generate: str = "digits-gan"
+    """Model of a generate call that names none."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 32 * 2**20
+    """Largest request body, in bytes."""
+    max_pixels: Annotated[int, Field(ge=1, le=2**28)] = 16_000_000
+    """Largest picture, in pixels (width x height)."""
+    max_users: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Users in one recommend call."""
+    max_ratings: Annotated[int, Field(ge=1, le=2**20)] = 5000
+    """Ratings and likes of one user. A model's own limit may be smaller."""
+    max_count: Annotated[int, Field(ge=1, le=2**20)] = 1000
+    """Items listed for one user."""
+    max_reason_rows: Annotated[int, Field(ge=1, le=2**20)] = 1000
+    """Ratings in one recommend call that asks for reasons; each costs a run of the graph."""
+    max_pictures: Annotated[int, Field(ge=1, le=2**20)] = 1000
+    """Pictures of one generate call."""
+
+    max_queue_rows: Annotated[int, Field(ge=1)] = 4096
+    """Rows (pictures, latents) that may wait for one small graph."""
+    max_queue_ratings: Annotated[int, Field(ge=1)] = 2_000_000
+    """Ratings, padding included, that may wait for one recommender."""
+    max_queue_pixels: Annotated[int, Field(ge=1)] = 64_000_000
+    """Pixels of pictures that are worked on or wait for it."""
+
+    deadline_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    """Longest time from a request's first byte to its answer, in seconds."""
+    body_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    """Longest time for a request's body to arrive, in seconds."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 20
+    """Time for accepted requests to finish after SIGTERM or SIGINT, in seconds."""
+    scan_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 2
+    """Time between two looks at the model folders, in seconds."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least serious message that is logged; `debug` logs every request."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """The model folders as absolute paths."""
+        return [ROOT / Path(part).expanduser() for part in self.models.split(os.pathsep) if part]
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """The default model of every task."""
+        return {
+            "recommend": self.default_recommend,
+            "denoise": self.default_denoise,
+            "encode": self.default_encode,
+            "generate": self.default_generate,
+        }
+
+
+def read() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        WrongSetting: a variable's value is of the wrong kind or out of range.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = variable(str(first["loc"][0]))
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise WrongSetting(f"{name} is {first['input']!r}, but {message}.") from error

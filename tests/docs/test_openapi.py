@@ -1,0 +1,110 @@
+"""The document at /openapi.json and the page that shows it."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from service.api.schema import EncodeAnswer, GenerateAnswer, RecommendAnswer
+from service.problems import KINDS
+from tests.service.conftest import Served, png, served, zoo
+
+__all__ = ["served", "zoo"]
+
+
+@pytest.fixture
+def client(served: tuple[Served, httpx.Client]) -> httpx.Client:
+    return served[1]
+
+
+@pytest.fixture
+def document(client: httpx.Client) -> dict[str, Any]:
+    return client.get("/openapi.json").json()
+
+
+CALLS = ("recommend", "denoise", "encode", "generate")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_is_described_whole(document: dict[str, Any], call: str) -> None:
+    operation = document["paths"][f"/v1/{call}"]["post"]
+    assert operation["operationId"] == call
+    assert operation["requestBody"]["required"] is True
+    answer = operation["responses"]["200"]
+    assert {"X-Model", "X-Model-Version"} <= set(answer["headers"])
+    assert answer["content"]
+    refusals = {status: text for status, text in operation["responses"].items() if status != "200"}
+    assert {"404", "406", "408", "409", "413", "415", "422", "500", "503", "504"} <= set(refusals)
+    for status, refusal in refusals.items():
+        assert list(refusal["content"]) == ["application/problem+json"]
+        for name in re.findall(r"`([a-z-]+)`", refusal["description"]):
+            assert KINDS[name].status == int(status)
+    picture = {"type": "string", "format": "binary"}
+    for content in (operation["requestBody"]["content"], answer["content"]):
+        for kind, body in content.items():
+            assert (body["schema"] == picture) == kind.startswith("image/")
+
+
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                assert node["$ref"].removeprefix("#/components/schemas/") in document["components"]["schemas"]
+            for child in node.values():
+                walk(child)
+        elif isinstance(node, list):
+            for child in node:
+                walk(child)
+
+    walk(document)
+
+
+def test_the_title_is_the_products(document: dict[str, Any]) -> None:
+    assert document["info"]["title"] == "Harmonium"
+    names = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("call", ["recommend", "generate"])
+def test_the_examples_work(client: httpx.Client, document: dict[str, Any], call: str) -> None:
+    body = document["paths"][f"/v1/{call}"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert client.post(f"/v1/{call}", json=body).status_code == 200
+
+
+def test_answers_are_as_they_are_described(client: httpx.Client) -> None:
+    users = [{"liked": ["260", "nobody"]}, {}]
+    answer = client.post("/v1/recommend", json={"users": users, "reasons": True})
+    RecommendAnswer.model_validate_json(answer.content, strict=True)
+    answer = client.post("/v1/encode?sample=1", content=png(8, 8), headers={"content-type": "image/png"})
+    EncodeAnswer.model_validate_json(answer.content, strict=True)
+    answer = client.post("/v1/generate", json={"count": 2}, headers={"accept": "application/json"})
+    GenerateAnswer.model_validate_json(answer.content, strict=True)
+
+
+def test_query_parameters_are_described(document: dict[str, Any]) -> None:
+    for call, names in {
+        "denoise": ["model", "version", "strength", "amount", "view", "quality"],
+        "encode": ["model", "version", "fit", "invert", "sample", "reconstruct"],
+    }.items():
+        parameters = document["paths"][f"/v1/{call}"]["post"]["parameters"]
+        assert [parameter["name"] for parameter in parameters] == names
+        assert all(parameter["description"] and parameter["in"] == "query" for parameter in parameters)
+
+
+def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
+    answer = client.get("/docs")
+    assert answer.status_code == 200
+    assert "//" not in re.sub(r"<!doctype.*?>", "", answer.text)
+    files = [name for name in re.findall(r'(?:src|href)="([^"]+)"', answer.text) if not name.startswith("data:")]
+    assert len(files) == 2
+    for name in [*files, "openapi.json"]:
+        assert client.get(f"/{name}").status_code == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+
+
+def test_the_root_leads_to_the_page(client: httpx.Client) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, str(answer.url.join(answer.headers["location"]).path)) == (307, "/docs")

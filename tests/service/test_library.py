@@ -1,0 +1,151 @@
+import io
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from models.store import Store
+from tests.service.conftest import png, refused, serving
+from tests.versions import denoise, generate, publish_all
+
+
+def until(client: httpx.Client, true: Callable[[dict[str, Any]], bool], name: str) -> dict[str, Any]:
+    """Ask for the list of models again and again until it is as expected, for 20 seconds at most."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        models = {model["name"]: model for model in client.get("/v1/models").json()["models"]}
+        if name in models and true(models[name]):
+            return models[name]
+    pytest.fail(f"{name} did not change in time")
+
+
+def states(model: dict[str, Any]) -> dict[int, str]:
+    return {version["version"]: version["state"] for version in model["versions"]}
+
+
+def test_the_list_of_models(client: httpx.Client) -> None:
+    models = client.get("/v1/models").json()["models"]
+    assert [model["name"] for model in models] == ["digits-gan", "digits-vae", "movies-rbm", "photo-dae"]
+    assert models[2] == {
+        "name": "movies-rbm",
+        "family": "rbm",
+        "tasks": ["recommend"],
+        "versions": [{"version": 1, "state": "live", "device": "cpu", "created": "2026-01-01T00:00:00Z"}],
+        "default_for": ["recommend"],
+    }
+
+
+def test_the_public_part_of_a_manifest(client: httpx.Client) -> None:
+    answer = client.get("/v1/models/photo-dae")
+    tree = answer.json()
+    assert answer.headers["x-model-version"] == "1"
+    assert tree == client.get("/v1/models/photo-dae/versions/1").json()
+    assert {"summary", "credit", "tasks", "metrics", "created", "family"} <= set(tree)
+    assert tree["credit"]["licence"]
+    assert tree["tasks"][0]["sigma_max"] == 75
+    assert {"files", "made_by", "sample"}.isdisjoint(tree)
+
+
+def test_models_that_are_not_there(client: httpx.Client) -> None:
+    assert "photo-dae" in refused(client.get("/v1/models/nobody"), 404, "unknown-model")
+    for number in ("2", "0", "x", "1" * 50, "-1"):
+        refused(client.get(f"/v1/models/photo-dae/versions/{number}"), 404, "unknown-version")
+    assert "photo-dae" in refused(client.post("/v1/generate", json={"model": "nobody"}), 404, "unknown-model")
+    refused(client.post("/v1/generate", json={"version": 2}), 404, "unknown-version")
+    refused(client.post("/v1/generate", json={"model": "photo-dae"}), 409, "wrong-task")
+    refused(client.post("/v1/recommend", json={"users": [{}], "model": "photo-dae"}), 409, "wrong-task")
+    for path in ("denoise", "encode"):
+        headers = {"content-type": "image/png"}
+        answer = client.post(f"/v1/{path}?model=movies-rbm", content=png(8, 8), headers=headers)
+        refused(answer, 409, "wrong-task")
+
+
+def test_a_published_version_becomes_live_and_the_old_can_be_pinned(tmp_path: Path) -> None:
+    store = publish_all(tmp_path)
+    with serving(tmp_path) as (_, client):
+        first = client.post("/v1/generate", json={"seed": 1, "class": 1}).content
+        store.publish(*generate(latent=9))
+        model = until(client, lambda model: states(model) == {1: "loaded", 2: "live"}, "digits-gan")
+        assert model["default_for"] == ["generate"]
+        answer = client.post("/v1/generate", json={"seed": 1, "class": 1})
+        assert (answer.headers["x-model-version"], answer.content != first) == ("2", True)
+        pinned = client.post("/v1/generate", json={"seed": 1, "class": 1, "version": 1})
+        assert (pinned.headers["x-model-version"], pinned.content) == ("1", first)
+        store.retire("digits-gan", 2)
+        until(client, lambda model: states(model) == {1: "live"}, "digits-gan")
+        assert client.post("/v1/generate", json={"seed": 1, "class": 1}).content == first
+        refused(client.post("/v1/generate", json={"version": 2}), 404, "unknown-version")
+
+
+def test_a_broken_version_is_refused_with_its_reason_while_the_old_serves(tmp_path: Path) -> None:
+    publish_all(tmp_path)
+    shutil.copytree(tmp_path / "photo-dae" / "1", tmp_path / "photo-dae" / "2")
+    with serving(tmp_path) as (_, client):
+        model = until(client, lambda model: len(model["versions"]) == 2, "photo-dae")
+        assert states(model) == {1: "live", 2: "refused"}
+        assert "photo-dae/1" in model["versions"][1]["reason"]
+        assert client.get("/readyz").status_code == 200
+        headers = {"content-type": "image/png"}
+        answer = client.post("/v1/denoise", content=png(8, 8), headers=headers)
+        assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
+        answer = client.post("/v1/denoise?version=2", content=png(8, 8), headers=headers)
+        assert "refused" in refused(answer, 404, "unknown-version")
+        (tmp_path / "photo-dae" / "2" / "clean.onnx").write_bytes(b"")
+        shutil.rmtree(tmp_path / "photo-dae" / "2")
+        Store([tmp_path]).publish(*denoise())
+        until(client, lambda model: states(model) == {1: "loaded", 2: "live"}, "photo-dae")
+
+
+def test_a_version_that_does_not_replay_is_refused(tmp_path: Path) -> None:
+    store = publish_all(tmp_path)
+    manifest, files = generate(latent=4)
+    store.publish(manifest, files | {"sample.npz": _sample_with_noise(files["sample.npz"])})
+    with serving(tmp_path) as (_, client):
+        model = until(client, lambda model: len(model["versions"]) == 2, "digits-gan")
+        assert states(model) == {1: "live", 2: "refused"}
+        assert "from its record" in model["versions"][1]["reason"]
+
+
+def test_a_default_model_whose_every_version_is_refused_is_not_ready(tmp_path: Path) -> None:
+    publish_all(tmp_path)
+    (tmp_path / "photo-dae" / "1" / "clean.onnx").write_bytes(b"broken")
+    with serving(tmp_path) as (_, client):
+        ready = client.get("/readyz")
+        assert ready.status_code == 503
+        assert "photo-dae" in ready.json()["reasons"][0]
+        assert ready.json()["models"] == ["digits-gan", "digits-vae", "movies-rbm"]
+        answer = client.post("/v1/denoise", content=png(8, 8), headers={"content-type": "image/png"})
+        assert "refused" in refused(answer, 404, "unknown-model")
+        assert client.post("/v1/generate", json={}).status_code == 200
+
+
+def test_no_models_and_no_device_are_not_ready(tmp_path: Path) -> None:
+    with serving(tmp_path / "absent") as (_, client):
+        assert "no model is loaded" in client.get("/readyz").json()["reasons"][0]
+    publish_all(tmp_path)
+    with serving(tmp_path, device="cuda") as (_, client):
+        ready = client.get("/readyz")
+        assert ready.status_code == 503
+        assert "HARMONIUM_DEVICE is cuda" in ready.json()["reasons"][0]
+
+
+def test_a_default_model_without_a_folder_is_no_fault(tmp_path: Path) -> None:
+    Store([tmp_path]).publish(*generate())
+    with serving(tmp_path) as (_, client):
+        assert client.get("/readyz").json() == {"ready": True, "models": ["digits-gan"], "device": "cpu", "reasons": []}
+
+
+def _sample_with_noise(data: bytes) -> bytes:
+    with np.load(io.BytesIO(data)) as arrays:
+        changed = {name: arrays[name] + (0.1 if "/out/" in name else 0) for name in arrays.files}
+    changed = {
+        name: array.astype(np.int64 if name.endswith("label") else np.float32) for name, array in changed.items()
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **changed)
+    return buffer.getvalue()

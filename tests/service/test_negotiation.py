@@ -1,0 +1,65 @@
+import httpx
+import pytest
+
+from service.media.negotiation import JPEG, JSON, PNG, accepted, body_type
+from service.problems import NotAcceptable, UnsupportedType
+from tests.service.conftest import png, refused
+
+
+@pytest.mark.parametrize(
+    ("header", "kinds"),
+    [
+        (None, [PNG, JPEG]),
+        ("", [PNG, JPEG]),
+        ("*/*", [PNG, JPEG]),
+        ("image/*", [PNG, JPEG]),
+        ("image/jpeg", [JPEG]),
+        ("IMAGE/JPEG;q=0.5, image/png;q=0.4", [JPEG, PNG]),
+        ("image/jpeg, */*;q=0.1", [JPEG, PNG]),
+        ("*/*, image/png;q=0", [JPEG]),
+        ("image/*;q=0.2, image/jpeg", [JPEG, PNG]),
+        ("text/html, image/png", [PNG]),
+        ('image/png;q="1"', [PNG]),
+    ],
+)
+def test_accept(header: str | None, kinds: list[str]) -> None:
+    assert accepted(header, [PNG, JPEG]) == kinds
+
+
+@pytest.mark.parametrize(
+    "header", ["text/html", "image/png;q=0", "image/png;q=x", "image/png;q=nan", "*/*;q=2", "image/webp"]
+)
+def test_accept_of_nothing_served(header: str) -> None:
+    with pytest.raises(NotAcceptable, match="image/png, image/jpeg"):
+        accepted(header, [PNG, JPEG])
+
+
+@pytest.mark.parametrize("header", ["application/json", "Application/JSON; charset=UTF-8"])
+def test_content_type(header: str) -> None:
+    assert body_type(header, [JSON]) == JSON
+
+
+@pytest.mark.parametrize("header", [None, "", "text/plain", "application/json; charset=latin-1"])
+def test_content_type_not_served(header: str | None) -> None:
+    with pytest.raises(UnsupportedType) as caught:
+        body_type(header, [JSON])
+    assert caught.value.headers == {"Accept": "application/json"}
+
+
+def test_refusals_name_what_is_served(client: httpx.Client) -> None:
+    picture = png(8, 8)
+    answer = client.post("/v1/denoise", content=picture, headers={"content-type": "image/webp"})
+    assert "image/png, image/jpeg" in refused(answer, 415, "unsupported-type")
+    assert answer.headers["accept"] == "image/png, image/jpeg"
+    for path, forms in (("denoise", "image/png, image/jpeg"), ("encode", "application/json")):
+        headers = {"content-type": "image/png", "accept": "application/x-npy"}
+        assert forms in refused(client.post(f"/v1/{path}", content=picture, headers=headers), 406, "not-acceptable")
+    answer = client.post("/v1/generate", json={}, headers={"accept": "image/gif"})
+    assert "image/png, application/json" in refused(answer, 406, "not-acceptable")
+    answer = client.post("/v1/recommend", data={"users": "1"})
+    assert "application/json" in refused(answer, 415, "unsupported-type")
+
+
+def test_accept_is_decided_before_the_body_is_read(client: httpx.Client) -> None:
+    answer = client.post("/v1/recommend", content=b"{", headers={"accept": "text/html"})
+    refused(answer, 406, "not-acceptable")

@@ -1,0 +1,176 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
+
+from service.media.negotiation import JPEG, PNG
+from service.media.pictures import MAX_SIDE, Picture, inspect, read, write
+from service.problems import PictureTooLarge, UnreadablePicture
+from tests.service.conftest import encoded, opened, pixels, png
+
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def handmade(width: int, height: int, depth: int, colour: int, rows: bytes = b"", *more: bytes) -> bytes:
+    """A PNG, chunk by chunk."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    body = b"".join(chunk(data[:4], data[4:]) for data in more)
+    return b"\x89PNG\r\n\x1a\n" + head + body + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (1, 1), (1, 9, 3), (9, 1)])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_png_keeps_every_pixel(shape: tuple[int, ...], alpha: bool) -> None:
+    clear = pixels(*shape[:2], seed=1) if alpha else None
+    data = write(Picture(pixels(*shape), clear, ICC), PNG)
+    image = opened(data)
+    assert image.info["icc_profile"] == ICC
+    mode = {(2, False): "L", (2, True): "LA", (3, False): "RGB", (3, True): "RGBA"}[len(shape), alpha]
+    assert image.mode == mode
+    again = read(data, PNG)
+    assert np.array_equal(again.pixels, pixels(*shape))
+    assert (again.alpha is None) if clear is None else np.array_equal(again.alpha, clear)
+    assert again.icc == ICC
+
+
+def test_16_bit_grey_keeps_every_pixel() -> None:
+    deep = np.arange(35, dtype=np.uint16).reshape(5, 7) * 1871
+    data = encoded(Image.fromarray(deep))
+    assert np.array_equal(read(data, PNG).pixels, deep)
+    image = opened(write(Picture(deep), PNG))
+    assert image.mode == "I;16"
+    assert np.array_equal(np.asarray(image), deep)
+
+
+@pytest.mark.parametrize("kind", [PNG, JPEG])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_and_dropped(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "Maker"
+    grey = np.full((8, 24), 30, np.uint8)
+    grey[:, 12:] = 200
+    data = encoded(Image.fromarray(grey), kind.split("/")[1].upper(), exif=exif)
+    picture = read(data, kind)
+    turned = orientation >= 5
+    assert picture.pixels.shape == ((24, 8) if turned else (8, 24))
+    bright = picture.pixels > 100
+    last = bright[-1, 0] if turned else bright[0, -1]
+    assert last == (orientation in (1, 4, 5, 6))
+    kept = opened(write(picture, kind)).getexif()
+    assert kept[0x010F] == "Maker"
+    assert 0x0112 not in kept
+
+
+def test_16_bit_grey_is_turned_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = np.arange(6, dtype=np.uint16).reshape(2, 3) * 9000
+    picture = read(encoded(Image.fromarray(deep), exif=exif), PNG)
+    assert np.array_equal(picture.pixels, np.rot90(deep, -1))
+
+
+def test_palettes_and_1_bit_become_what_they_show() -> None:
+    colours = Image.fromarray(pixels(6, 6, 3)).quantize(8)
+    assert np.array_equal(read(encoded(colours), PNG).pixels, np.asarray(colours.convert("RGB")))
+    clear = read(encoded(colours, transparency=0), PNG)
+    assert clear.alpha is not None
+    assert np.array_equal(clear.alpha == 0, np.asarray(colours) == 0)
+    line = Image.fromarray(pixels(6, 6) > 100)
+    assert np.array_equal(read(encoded(line), PNG).pixels, (pixels(6, 6) > 100) * 255)
+
+
+def test_a_colour_key_becomes_alpha() -> None:
+    flat = np.zeros((3, 4, 3), np.uint8)
+    flat[0, 0] = 9, 8, 7
+    picture = read(encoded(Image.fromarray(flat), transparency=(9, 8, 7)), PNG)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha == 0, (flat == (9, 8, 7)).all(axis=2))
+
+
+@pytest.mark.parametrize("colour", [2, 4, 6])
+def test_16_bit_colour_is_refused_and_never_cut(colour: int) -> None:
+    with pytest.raises(UnreadablePicture, match="16-bit"):
+        inspect(handmade(2, 2, 16, colour, bytes(40)), PNG, 100)
+
+
+def test_16_bit_grey_with_a_colour_key_is_refused() -> None:
+    with pytest.raises(UnreadablePicture, match="16-bit"):
+        inspect(handmade(2, 2, 16, 0, bytes(10), b"tRNS\0\0"), PNG, 100)
+
+
+def test_cmyk_and_animations_are_refused() -> None:
+    with pytest.raises(UnreadablePicture, match="CMYK"):
+        inspect(encoded(Image.new("CMYK", (4, 4)), "JPEG"), JPEG, 100)
+    frames = [Image.new("L", (4, 4), shade) for shade in (0, 99)]
+    with pytest.raises(UnreadablePicture, match="animation"):
+        inspect(encoded(frames[0], save_all=True, append_images=frames[1:]), PNG, 100)
+
+
+def test_pixels_are_counted_before_decoding() -> None:
+    with pytest.raises(PictureTooLarge) as caught:
+        inspect(handmade(60000, 60000, 8, 2), PNG, 16_000_000)  # a bomb: no pixels at all in the file
+    assert caught.value.setting == "HARMONIUM_MAX_PIXELS"
+    with pytest.raises(PictureTooLarge, match="side"):
+        inspect(handmade(MAX_SIDE + 1, 1, 8, 0), PNG, 16_000_000)
+    assert inspect(png(10, 10), PNG, 100).pixels == 100
+    with pytest.raises(PictureTooLarge):
+        inspect(png(10, 10), PNG, 99)
+
+
+@pytest.mark.parametrize(("form", "kind"), [("PNG", JPEG), ("JPEG", PNG), ("GIF", PNG), ("TIFF", JPEG)])
+def test_content_type_says_what_it_is(form: str, kind: str) -> None:
+    with pytest.raises(UnreadablePicture):
+        inspect(encoded(Image.new("L", (8, 8)), form), kind, 100)
+
+
+@pytest.mark.parametrize("kind", [PNG, JPEG])
+def test_every_cut_is_refused(kind: str) -> None:
+    image = Image.fromarray(pixels(20, 20, 3))
+    data = encoded(image, kind.split("/")[1].upper())
+    last = len(data) - (1 if kind == PNG else 8)
+    for size in [0, 1, *range(8, last, 37), last]:
+        with pytest.raises(UnreadablePicture):  # noqa: PT012
+            inspect(data[:size], kind, 1000)
+            read(data[:size], kind)
+
+
+def test_jpeg_is_written_with_quality_profile_and_grey() -> None:
+    picture = Picture(pixels(64, 64), icc=ICC)
+    small, large = write(picture, JPEG, 10), write(picture, JPEG, 95)
+    assert len(small) < len(large)
+    image = opened(large)
+    assert (image.mode, image.info["icc_profile"]) == ("L", ICC)
+
+
+@pytest.mark.parametrize(
+    ("data", "loses"),
+    [
+        (png(4, 4), None),
+        (encoded(Image.new("RGBA", (4, 4))), "transparency"),
+        (encoded(Image.new("I;16", (4, 4))), "16 bit"),
+    ],
+)
+def test_what_a_jpeg_would_lose_is_known_from_the_header(data: bytes, loses: str | None) -> None:
+    assert inspect(data, PNG, 100).jpeg_loses == loses
+    assert read(data, PNG).jpeg_loses() == loses
+
+
+def test_text_bombs_are_refused() -> None:
+    info = PngInfo()
+    info.add_text("bomb", "0" * 10_000_000, zip=True)
+    with pytest.raises(UnreadablePicture):
+        read(encoded(Image.new("L", (4, 4)), pnginfo=info), PNG)
+
+
+def test_written_png_is_valid_to_others() -> None:
+    data = write(Picture(pixels(30, 40, 3)), PNG)
+    image = Image.open(io.BytesIO(data))
+    image.verify()

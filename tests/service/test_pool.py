@@ -1,0 +1,50 @@
+import asyncio
+import threading
+
+import pytest
+
+from service.problems import Deadline, Overloaded
+from service.runtime.clock import Clock
+from service.runtime.pool import Pool
+
+
+async def test_jobs_run_in_threads_and_give_their_result() -> None:
+    pool = Pool(1, 100)
+    assert await pool.run(threading.current_thread, 10, Clock(60)) is not threading.main_thread()
+    await asyncio.sleep(0)
+    assert pool.pixels == 0
+    pool.close()
+
+
+async def test_the_bound_is_on_pixels_and_holds_until_the_thread_is_done() -> None:
+    pool = Pool(1, 100)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        assert go_on.wait(10)
+        return "done"
+
+    first = asyncio.ensure_future(pool.run(work, 90, Clock(60)))
+    assert await asyncio.to_thread(begun.wait, 10)
+    with pytest.raises(Overloaded):
+        await pool.run(work, 11, Clock(60))
+    first.cancel()
+    await asyncio.wait({first})
+    assert pool.pixels == 90  # the caller left, the thread works on
+    go_on.set()
+    assert await pool.run(work, 10, Clock(60)) == "done"
+    pool.close()
+
+
+async def test_late_and_abandoned_jobs_are_not_begun() -> None:
+    pool = Pool(1, 100)
+    begun: list[int] = []
+    with pytest.raises(Deadline):
+        await pool.run(lambda: begun.append(1), 1, Clock(-1))
+    abandoned = Clock(60)
+    abandoned.left = True
+    with pytest.raises(Deadline):
+        await pool.run(lambda: begun.append(2), 1, abandoned)
+    assert begun == []
+    pool.close()

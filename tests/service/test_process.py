@@ -1,0 +1,120 @@
+"""`python -m service` as a process: how it starts, what it touches, how it stops."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(home: Path, **settings: str) -> dict[str, str]:
+    """What a bare machine gives a process: no CI, no opinion on telemetry."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), **settings}
+
+
+@contextlib.contextmanager
+def running(zoo: Path, home: Path, **settings: str) -> Generator[tuple[subprocess.Popen[bytes], int, str]]:
+    """The process, its port, and what it said at the start."""
+    told = environment(home, HARMONIUM_MODELS=str(zoo), HARMONIUM_PORT="0", **settings)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service"], env=told, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        while not re.search("Models on .*\n", said):
+            assert select.select([process.stdout], [], [], 30)[0], said
+            part = os.read(process.stdout.fileno(), 65536).decode()
+            assert part, said
+            said += part
+        port = re.search(r"http://127.0.0.1:(\d+)/docs", said)
+        assert port, said
+        yield process, int(port[1]), said
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_accepted_request_is_finished_before_the_exit(zoo: Path, tmp_path: Path, number: signal.Signals) -> None:
+    with running(zoo, tmp_path) as (process, port, said):
+        assert "movies-rbm 1" in said
+        body = json.dumps({"seed": 7}).encode()
+        head = f"POST /v1/generate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+        with socket.create_connection(("127.0.0.1", port), 30) as accepted, httpx.Client() as client:
+            accepted.sendall(head.encode() + b"\r\n\r\n" + body[:1])
+            client.get(f"http://127.0.0.1:{port}/livez")  # answered after the head above was read
+            process.send_signal(number)
+            end = time.monotonic() + 10
+            while (ready := client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 200:
+                assert time.monotonic() < end
+            assert ready.json()["reasons"] == ["the service is stopping"]
+            assert client.post(f"http://127.0.0.1:{port}/v1/generate", json={}).status_code == 503
+            assert process.poll() is None
+            accepted.sendall(body[1:])
+            answer = http.client.HTTPResponse(accepted)
+            answer.begin()
+            assert (answer.status, answer.getheader("x-seed")) == (200, "7")
+            assert len(answer.read()) == int(answer.getheader("content-length") or 0)
+        assert process.wait(20) == 0
+
+
+def test_the_wait_for_accepted_requests_has_an_end(zoo: Path, tmp_path: Path) -> None:
+    with (
+        running(zoo, tmp_path, HARMONIUM_DRAIN_SECONDS="0") as (process, port, _),
+        socket.create_connection(("127.0.0.1", port), 30) as accepted,
+    ):
+        accepted.sendall(b"POST /v1/generate HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
+        httpx.get(f"http://127.0.0.1:{port}/livez")  # answered after the head above was read
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_nothing_is_written_to_home(zoo: Path, tmp_path: Path) -> None:
+    """onnxruntime would leave a device id and a database of events there, and send them."""
+    with running(zoo, tmp_path) as (process, port, _):
+        assert httpx.post(f"http://127.0.0.1:{port}/v1/generate", json={}).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_an_import_of_the_application_writes_nothing_either(tmp_path: Path) -> None:
+    told = environment(tmp_path, ORT_DISABLE_TELEMETRY="0", PYTHONDONTWRITEBYTECODE="1")
+    subprocess.run([sys.executable, "-c", "import service.app"], env=told, cwd=tmp_path, check=True, timeout=60)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_no_torch_is_imported(tmp_path: Path) -> None:
+    code = "import service.__main__, sys; print({name.split('.')[0] for name in sys.modules} & {'torch', 'training'})"
+    told = environment(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=told, check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "70000"), ("PORT", "x"), ("DEVICE", "tpu"), ("SCAN_SECONDS", "nan")]
+)
+def test_a_wrong_setting_stops_the_start_with_one_sentence(tmp_path: Path, name: str, value: str) -> None:
+    told = environment(tmp_path, **{f"HARMONIUM_{name}": value})
+    done = subprocess.run([sys.executable, "-m", "service"], env=told, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"HARMONIUM_{name} is {value!r}, but ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,207 @@
+import concurrent.futures
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.conftest import refused
+from tests.versions import film_items
+
+RATED = {"ratings": [{"item": "1196", "rating": 5}, {"item": "260", "rating": 4}]}
+
+
+def ask(client: httpx.Client, *users: Any, **fields: Any) -> httpx.Response:
+    return client.post("/v1/recommend", json={"users": users or [RATED], **fields})
+
+
+def lists(client: httpx.Client, *users: Any, **fields: Any) -> list[dict[str, Any]]:
+    answer = ask(client, *users, **fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["users"]
+
+
+def ids(user: dict[str, Any]) -> list[str]:
+    return [item["item"] for item in user["items"]]
+
+
+def test_an_answer_has_the_agreed_form(client: httpx.Client) -> None:
+    answer = ask(client, count=3)
+    assert answer.headers["x-model"] == "movies-rbm"
+    assert answer.headers["x-model-version"] == "1"
+    tree = answer.json()
+    assert list(tree) == ["model", "version", "users"]
+    (user,) = tree["users"]
+    assert (user["source"], user["unknown_items"], user["repeated_items"], user["total"]) == ("model", [], [], 38)
+    assert len(user["items"]) == 3
+    for item in user["items"]:
+        assert list(item) == ["item", "title", "score", "rating", "attributes"]
+        assert 0.5 <= item["rating"] <= 5
+    assert not {"1196", "260"} & set(ids(user))
+    stages = [part.split(";")[0] for part in answer.headers["server-timing"].split(", ")]
+    assert sorted(stages) == ["decode", "encode", "queue", "run"]
+
+
+def test_a_year_is_an_integer(client: httpx.Client) -> None:
+    (user,) = lists(client, {}, allow=["260"])
+    assert user["items"][0]["attributes"] == {"genres": ["Action"], "year": 1977}
+    assert '"year":1977}' in ask(client, {}, allow=["260"]).text
+
+
+def test_ids_may_be_integers(client: httpx.Client) -> None:
+    whole = {"ratings": [{"item": 1196, "rating": 5}, {"item": 260, "rating": 4}]}
+    assert lists(client, whole, deny=[2]) == lists(client, RATED, deny=["2"])
+
+
+def test_liked_counts_as_the_liked_rating(client: httpx.Client) -> None:
+    rated = {"ratings": [{"item": "260", "rating": 4.0}]}
+    assert lists(client, {"liked": ["260"]}) == lists(client, rated)
+
+
+def test_of_an_item_rated_twice_the_last_counts(client: httpx.Client) -> None:
+    twice = {"ratings": [{"item": "260", "rating": 1}, {"item": "260", "rating": 4}, {"item": "nobody", "rating": 1}]}
+    (user,) = lists(client, twice)
+    assert user["repeated_items"] == ["260"]
+    assert user["unknown_items"] == ["nobody"]
+    assert user["items"] == lists(client, {"ratings": [{"item": "260", "rating": 4}]})[0]["items"]
+
+
+def test_without_a_known_item_the_popular_come_first(client: httpx.Client) -> None:
+    for history in ({}, {"liked": ["nobody"]}):
+        (user,) = lists(client, history, count=40)
+        assert user["source"] == "popularity"
+        popular = sorted(film_items(), key=lambda item: -item.popularity)
+        assert ids(user) == [item.id for item in popular]
+        assert [item["score"] for item in user["items"]] == [round(item.popularity, 4) for item in popular]
+
+
+def test_pages_never_overlap_and_leave_nothing_out(client: httpx.Client) -> None:
+    (whole,) = lists(client, count=100)
+    paged = [item for offset in range(0, 42, 7) for item in lists(client, count=7, offset=offset)[0]["items"]]
+    assert paged == whole["items"]
+    assert len({item["item"] for item in paged}) == whole["total"] == 38
+
+
+def test_a_user_gets_the_same_list_alone_and_in_any_batch(client: httpx.Client) -> None:
+    items = [item.id for item in film_items()]
+    users = [
+        {
+            "ratings": [
+                {"item": items[(3 * who + i) % 40], "rating": 0.5 + (who + i) % 10 / 2} for i in range(1 + who % 7)
+            ]
+        }
+        for who in range(60)
+    ]
+    alone = [lists(client, user, count=40)[0] for user in users]
+    assert lists(client, *users, count=40) == alone
+    with concurrent.futures.ThreadPoolExecutor(8) as callers:
+        assert [user for (user,) in callers.map(lambda user: lists(client, user, count=40), users)] == alone
+
+
+def test_include_rated(client: httpx.Client) -> None:
+    (user,) = lists(client, count=40, include_rated=True)
+    assert {"1196", "260"} <= set(ids(user))
+    assert user["total"] == 40
+
+
+def test_allow_and_deny(client: httpx.Client) -> None:
+    (user,) = lists(client, allow=["1", "2", "3", "1196", "nobody"], deny=["3"])
+    assert sorted(ids(user)) == ["1", "2"]
+    assert user["total"] == 2
+    assert lists(client, allow=["nobody"])[0]["total"] == 0
+    assert lists(client, allow=[])[0]["total"] == 38
+
+
+@pytest.mark.parametrize(
+    ("rules", "fits"),
+    [
+        ({"genres": {"any": ["Comedy", "Drama"]}}, lambda a: {"Comedy", "Drama"} & set(a["genres"])),
+        ({"genres": {"all": ["Action", "Comedy"]}}, lambda a: {"Action", "Comedy"} <= set(a["genres"])),
+        ({"genres": {"none": ["Action"]}}, lambda a: "Action" not in a["genres"]),
+        ({"genres": {"any": ["Western"]}}, lambda a: False),
+        ({"genres": {}, "year": {}}, lambda a: True),
+        ({"year": {"from": 1970, "to": 1980}}, lambda a: a["year"] is not None and 1970 <= a["year"] <= 1980),
+        ({"year": {"to": 1970}, "genres": {"any": ["Drama"]}}, lambda a: "Drama" in a["genres"] and a["year"] <= 1970),
+    ],
+)
+def test_filters(client: httpx.Client, rules: Any, fits: Any) -> None:
+    (everything,) = lists(client, count=40, include_rated=True)
+    (user,) = lists(client, count=40, include_rated=True, filter=rules)
+    assert user["items"] == [item for item in everything["items"] if fits(item["attributes"])]
+    assert user["total"] == len(user["items"])
+
+
+def test_reasons_are_the_scores_without_each_rating(client: httpx.Client) -> None:
+    items = ["1196", "260", "1", "5", "6", "7", "8"]
+    ratings = [{"item": item, "rating": 0.5 + place / 2} for place, item in enumerate(items)]
+    (user,) = lists(client, {"ratings": ratings}, reasons=True, count=3)
+    for item in user["items"]:
+        told = item["reasons"]
+        assert len(told) == 5
+        gains = {}
+        for rating in ratings:
+            rest = {"ratings": [other for other in ratings if other != rating]}
+            (without,) = lists(client, rest, allow=[item["item"]])
+            gains[rating["item"]] = item["score"] - without["items"][0]["score"]
+        best = sorted(gains.values(), reverse=True)[:5]
+        assert [reason["gain"] for reason in told] == pytest.approx(best, abs=2e-4)
+        assert [gains[reason["item"]] for reason in told] == pytest.approx(best, abs=2e-4)
+
+
+def test_reasons_of_one_rating_and_of_none(client: httpx.Client) -> None:
+    one, none = lists(client, {"liked": ["260"]}, {}, reasons=True, count=1)
+    assert [reason["item"] for reason in one["items"][0]["reasons"]] == ["260"]
+    assert none["items"][0]["reasons"] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"users": []}, "/users"),
+        ({"users": [{"rating": []}]}, "/users/0/rating"),
+        ({"users": [{}], "colour": 1}, "/colour"),
+        ({"users": [{}], "count": 0}, "/count"),
+        ({"users": [{}], "count": "10"}, "/count"),
+        ({"users": [{}], "count": True}, "/count"),
+        ({"users": [{}], "offset": -1}, "/offset"),
+        ({"users": [{}], "version": 0}, "/version"),
+        ({"users": [{"liked": [True]}]}, "/users/0/liked/0"),
+        ({"users": [{"liked": [""]}]}, "/users/0/liked/0"),
+        ({"users": [{"ratings": [{"item": "1", "rating": 5.5}]}]}, "/users/0/ratings/0/rating"),
+        ({"users": [{"ratings": [{"item": "1", "rating": 0}]}]}, "/users/0/ratings/0/rating"),
+        ({"users": [{"ratings": [{"item": "1"}]}]}, "/users/0/ratings/0/rating"),
+        ({"users": [{}], "diversity": 0.5}, "/diversity"),
+        ({"users": [{}], "novelty": 0.5}, "/novelty"),
+        ({"users": [{}], "filter": {"a/b~c": {}}}, "/filter/a~1b~0c"),
+        ({"users": [{}], "filter": {"year": {"any": ["1999"]}}}, "/filter/year"),
+        ({"users": [{}], "filter": {"genres": {"from": 1}}}, "/filter/genres"),
+        ({"users": [{}], "filter": {"year": {"from": "x"}}}, "/filter/year/from"),
+    ],
+)
+def test_wrong_fields_are_pointed_at(client: httpx.Client, fields: Any, pointer: str) -> None:
+    refused(client.post("/v1/recommend", json=fields), 422, "invalid-fields", pointer)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_are_finite(client: httpx.Client, number: str) -> None:
+    body = '{"users": [{"ratings": [{"item": "1", "rating": RATING}]}]}'.replace("RATING", number)
+    answer = client.post("/v1/recommend", content=body, headers={"content-type": "application/json"})
+    refused(answer, 422, "invalid-fields", "/users/0/ratings/0/rating")
+
+
+@pytest.mark.parametrize("name", ["diversity", "novelty"])
+def test_what_is_not_served_yet_says_so(client: httpx.Client, name: str) -> None:
+    assert "not served by this release" in ask(client, **{name: 0.1}).json()["detail"]
+
+
+def test_limits_name_their_setting(client: httpx.Client) -> None:
+    refused(ask(client, *[{}] * 257), 422, "invalid-fields", "/users", setting="HARMONIUM_MAX_USERS")
+    refused(ask(client, count=1001), 422, "invalid-fields", "/count", setting="HARMONIUM_MAX_COUNT")
+    refused(ask(client, {"liked": ["1"] * 65}), 422, "invalid-fields", "/users/0")  # the model's own limit
+    many = [{"liked": ["1"] * 50}] * 21
+    refused(ask(client, *many, reasons=True), 422, "invalid-fields", "/reasons", setting="HARMONIUM_MAX_REASON_ROWS")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"users=1", b"[" * 100_000])
+def test_what_is_not_json_is_malformed(client: httpx.Client, body: bytes) -> None:
+    answer = client.post("/v1/recommend", content=body, headers={"content-type": "application/json"})
+    refused(answer, 400, "malformed-body")

@@ -1,0 +1,44 @@
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service import settings
+from service.settings import ROOT, Settings, WrongSetting
+
+
+def test_the_defaults_are_safe() -> None:
+    default = Settings()
+    assert default.host == "127.0.0.1"
+    assert default.folders == [ROOT / "var/models", ROOT / "models/zoo"]
+    assert all(folder.is_absolute() for folder in default.folders)
+
+
+def test_every_setting_is_documented_and_bounded() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert not field.is_required(), name
+        if field.annotation in (int, float):
+            assert field.metadata, name
+
+
+def test_folders_are_separated_like_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARMONIUM_MODELS", os.pathsep.join(("mine", "/abs")))
+    assert settings.read().folders == [ROOT / "mine", Path("/abs")]
+
+
+def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARMONIUM_PORT", "")
+    assert settings.read().port == 8000
+
+
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARMONIUM_MAX_USERS", "0")
+    with pytest.raises(WrongSetting, match=r"^HARMONIUM_MAX_USERS is '0', but .*\.$"):
+        settings.read()
+
+
+def test_settings_never_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1
