@@ -165,10 +165,7 @@ class MovieRbm(Learner[RbmSettings]):
         }
 
     def draw(self) -> Batch:
-        """Users as "rated" and "liked" units [B,2I], and as levels one-hot [B,I*K].
-
-        Of the levels each user keeps a random share: people who rated little are to be understood too.
-        """
+        """Users as "rated" and "liked" units [B,2I], and as levels one-hot [B,I*K]."""
         count, levels = len(self.data.items), len(self.data.levels)
         rated, level = (
             torch.zeros(self.settings.batch_size, 2 * count),
@@ -179,8 +176,7 @@ class MovieRbm(Learner[RbmSettings]):
             item, liked = self.item[cells], self.liked[cells]
             rated[row, item] = 1
             rated[row, count + item[liked]] = 1
-            told = torch.rand(len(cells)) < torch.rand(())
-            level[row, item[told] * levels + self.level[cells[told]]] = 1
+            level[row, item * levels + self.level[cells]] = 1
         return rated.to(self.device), level.to(self.device)
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
