@@ -35,8 +35,10 @@ class Entry(Generic[Ask, Answer]):
 class Waiting(Generic[Ask, Answer]):
     """Rows in the order of arrival, by key; the keys take turns."""
 
-    def __init__(self, max_batch: int, max_cost: int, setting: str) -> None:
+    def __init__(self, max_batch: int, max_cost: int, setting: str, max_run: int | None = None) -> None:
+        """The work that waits costs at most `max_cost`; a batch of several rows at most `max_run`, if that is less."""
         self.max_batch, self.max_cost, self.setting = max_batch, max_cost, setting
+        self.max_run = max_cost if max_run is None else max_run
         self.cost = 0
         self._groups: dict[Hashable, deque[Entry[Ask, Answer]]] = {}
 
@@ -59,8 +61,9 @@ class Waiting(Generic[Ask, Answer]):
     def take(self) -> list[Entry[Ask, Answer]]:
         """The next batch, of one key. Callers that left are dropped, late ones are told and dropped."""
         key, group = next(iter(self._groups.items()))
+        most = max(1, min(self.max_batch, self.max_run // group[0].cost))
         batch: list[Entry[Ask, Answer]] = []
-        while group and len(batch) < self.max_batch:
+        while group and len(batch) < most:
             entry = group.popleft()
             self.cost -= entry.cost
             if entry.answer.done():

@@ -27,6 +27,9 @@ from service.settings import Settings
 
 log = logging.getLogger("service.library")
 
+RUN_RATINGS = 32_768
+"""Ratings, padding included, in one run of a recommender: the graph gathers a row of weights for each."""
+
 Row = dict[str, NDArray[Any]]
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -88,9 +91,9 @@ class Model:
         def cost(row: Arrays) -> int:
             return row["item_index"].size if graph == "score" else 1
 
-        session = self.sessions[graph]
+        session, most = self.sessions[graph], RUN_RATINGS if graph == "score" else None
         run = session.run_rows if max_batch == 1 else session.run_rows_alike
-        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_{setting}")
+        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_{setting}", most)
         self._batchers[graph] = Batcher(run, waiting, shapes, cost)
 
 

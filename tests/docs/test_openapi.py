@@ -1,5 +1,6 @@
 """The document at /openapi.json and the page that shows it."""
 
+import difflib
 import re
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from service.api.schema import EncodeAnswer, GenerateAnswer, RecommendAnswer
 from service.problems import KINDS
+from tests.docs.openapi import COMMITTED
+from tests.docs.openapi import document as written
 from tests.service.conftest import Served, png, served, zoo
 
 __all__ = ["served", "zoo"]
@@ -21,6 +24,12 @@ def client(served: tuple[Served, httpx.Client]) -> httpx.Client:
 @pytest.fixture
 def document(client: httpx.Client) -> dict[str, Any]:
     return client.get("/openapi.json").json()
+
+
+def test_the_committed_document_is_current() -> None:
+    committed, current = COMMITTED.read_text(), written()
+    changes = difflib.unified_diff(committed.splitlines(), current.splitlines(), "committed", "served", lineterm="")
+    assert committed == current, "run `make openapi` and review:\n" + "\n".join(changes)
 
 
 CALLS = ("recommend", "denoise", "encode", "generate")

@@ -122,3 +122,21 @@ async def test_time_is_told_by_stage() -> None:
     await batcher(Recorder()).submit([2, 4], clock)
     assert set(clock.spent) == {"queue", "run"}
     assert all(seconds >= 0 for seconds in clock.spent.values())
+
+
+def test_a_batch_of_several_rows_keeps_to_the_bound_of_a_run() -> None:
+    async def rows_of_runs(cost: int) -> list[int]:
+        runs: list[int] = []
+
+        def run(asks: list[int]) -> list[int]:
+            runs.append(len(asks))
+            return asks
+
+        waiting: Waiting[int, int] = Waiting(8, 1000, "SETTING", max_run=100)
+        batcher = Batcher(run, waiting, key=lambda ask: "one", cost=lambda ask: cost)
+        assert await batcher.submit([1, 2, 3, 4, 5], Clock(60)) == [1, 2, 3, 4, 5]
+        return runs
+
+    assert asyncio.run(rows_of_runs(10)) == [5]
+    assert asyncio.run(rows_of_runs(40)) == [2, 2, 1]
+    assert asyncio.run(rows_of_runs(150)) == [1, 1, 1, 1, 1]

@@ -76,6 +76,8 @@ def _files(folder: Path) -> list[Path]:
 def _decode(path: Path, data: bytes) -> Picture:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.mode.startswith(("I", "F")):  # Pillow would make it white
+            raise ValueError("it has more than 8 bit a channel")
         pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
     except Exception as error:  # Pillow raises many kinds for a broken file
         raise DataError(f"{path} cannot be read as a picture: {error}") from error

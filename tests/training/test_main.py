@@ -1,0 +1,230 @@
+"""The command line, as a person types it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.store import Store, verify
+from tests import tiny
+from training import __main__ as command
+from training import recipe
+
+ROOT = Path(__file__).parents[2]
+NAME = "movies-rbm"
+SMALL = [part for pair in ["steps=30", *tiny.overrides(NAME)] for part in ("--set", pair)]
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Whoever leaves a signal handled otherwise than before fails."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    return ["--synthetic", "--models", str(tmp_path / "models"), "--runs", str(tmp_path / "runs")]
+
+
+def say(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error."""
+    status = command.main(list(words))
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What the parser says when it refuses."""
+    with pytest.raises(SystemExit) as caught:
+        command.main(list(words))
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_the_module_runs_as_a_program_and_lists_the_recipes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "training", "list"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    heads = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert [head.split()[0] for head in heads] == recipe.names()
+    for name, head in zip(recipe.names(), heads, strict=True):
+        assert head.endswith(recipe.find(name).summary)
+    assert "data: MNIST, 70,000 handwritten digits" in done.stdout
+
+
+def test_help_names_the_commands_and_its_examples_are_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main(["--help"])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    for verb in ("list", "run", "train", "export", "evaluate"):
+        assert re.search(rf"^    {verb} +\w", text, re.MULTILINE)
+    examples = re.findall(r"^  python -m training (.+)$", text, re.MULTILINE)
+    assert len(examples) >= 4
+    for example in examples:
+        options = command.arguments_parser().parse_args(example.split())
+        if options.verb != "list":
+            found = recipe.find(options.recipe)
+            found.settings.changed(getattr(options, "set", None) or [])
+
+
+@pytest.mark.parametrize("verb", ["run", "train", "export", "evaluate"])
+def test_an_unknown_recipe_is_answered_with_those_there_are(
+    capsys: pytest.CaptureFixture[str], verb: str, tmp_path: Path
+) -> None:
+    status, _, error = say(capsys, verb, "digits", "--models", str(tmp_path))
+    assert status == 1
+    assert error == f"{verb}: there is no recipe 'digits'; there are {', '.join(recipe.names())}\n"
+
+
+def test_missing_data_are_named_with_source_licence_and_checksum(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    status, _, error = say(capsys, "run", "digits-vae", "--data-dir", str(tmp_path))
+    assert status == 1
+    assert f"{tmp_path}/train-images-idx3-ubyte.gz is not there" in error
+    for told in ("t10k-labels-idx1-ubyte.gz (MD5 ec29112dd5afa0611ce80d1b7f02629c)", "yann.lecun.com", "CC BY-SA 3.0"):
+        assert told in error
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_without_a_folder_of_data_the_message_says_what_is_wanted(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    source = recipe.find(name).source
+    status, _, error = say(capsys, "train", name)
+    assert status == 1
+    assert error.startswith(f"train: {source.name} needs --data-dir. The folder must hold ")
+    assert source.credit.source in error
+    assert source.credit.licence in error
+
+
+def test_toys_are_published_only_where_they_are_told_to(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, _, error = say(capsys, "run", NAME, "--synthetic", "--runs", str(tmp_path))
+    assert status == 1
+    assert error == (
+        "run: --synthetic makes a toy: name a folder for it with --models, or it would be served as the best\n"
+    )
+
+
+@pytest.mark.parametrize("verb", ["export", "train"])
+def test_there_must_be_a_run_to_go_on_from(capsys: pytest.CaptureFixture[str], folders: list[str], verb: str) -> None:
+    status, _, error = say(capsys, verb, NAME, *folders, *(["--resume"] if verb == "train" else []))
+    assert status == 1
+    assert re.fullmatch(rf"{verb}: \S+/runs/{NAME}/checkpoint\.pt is not there: train first, without --resume\n", error)
+
+
+@pytest.mark.parametrize(
+    ("pair", "told"), [("hiden=3", "write key=value with one of seed, steps"), ("hidden=0", "greater than or equal")]
+)
+def test_a_wrong_setting_is_refused_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str], folders: list[str], pair: str, told: str
+) -> None:
+    status, _, error = say(capsys, "train", NAME, *folders, "--set", pair)
+    assert status == 1
+    assert error.startswith(f"train: --set {pair}: ")
+    assert told in error
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400)])
+def test_a_budget_is_a_time(text: str, seconds: float) -> None:
+    assert command.arguments_parser().parse_args(["train", NAME, "--budget", text]).budget == seconds
+
+
+@pytest.mark.parametrize("text", ["90", "m", "1d", "-5m", "1m30s", "nans", ""])
+def test_what_is_no_time_is_refused(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert "write a time such as 90s, 20m or 2h" in refused(capsys, "train", NAME, f"--budget={text}")
+
+
+def test_only_the_named_folders_are_searched_and_an_empty_variable_counts_as_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HARMONIUM_MODELS", os.pathsep.join((str(tmp_path / "a"), "", "b")))
+    status, _, error = say(capsys, "evaluate", NAME)
+    assert status == 1
+    assert error == f"evaluate: no version of {NAME} in {[str(tmp_path / 'a'), str(ROOT / 'b')]}\n"
+    options = command.arguments_parser().parse_args(["evaluate", NAME])
+    for nothing in ("", None):
+        monkeypatch.setenv("HARMONIUM_MODELS", "") if nothing == "" else monkeypatch.delenv("HARMONIUM_MODELS")
+        assert command._store(options).folders == [ROOT / "var/models", ROOT / "models/zoo"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str], folders: list[str]) -> None:
+    status, _, error = say(capsys, "train", NAME, *folders, "--device", "cuda")
+    assert (status, error) == (1, "train: --device cuda: torch finds no usable CUDA device here\n")
+
+
+def test_the_way_from_data_to_a_published_version(
+    capsys: pytest.CaptureFixture[str], folders: list[str], tmp_path: Path
+) -> None:
+    """`run`, and `train` with `export`, publish the same graphs; `evaluate` measures what was published."""
+    status, output, error = say(capsys, "run", NAME, *folders, *SMALL)
+    assert (status, error) == (0, "")
+    first = verify(tmp_path / "models" / NAME / "1", NAME, 1)
+    assert "Exported; onnxruntime agrees with torch." in output
+    assert f"Published {NAME} version 1: {first.folder}\n" in output
+
+    status, output, error = say(capsys, "train", NAME, *folders, *SMALL)
+    assert (status, error) == (0, "")
+    runs = tmp_path / "runs" / NAME
+    assert output == (f"Checkpoint and log are in {runs}. `python -m training export {NAME}` publishes it.\n")
+    log = [json.loads(line) for line in (runs / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == list(range(1, 31))
+
+    status, output, error = say(capsys, "export", NAME, *folders)
+    assert (status, error) == (0, "")
+    second = verify(tmp_path / "models" / NAME / "2", NAME, 2)
+    for file in ("score.onnx", "items.csv"):
+        assert first.files[file] == second.files[file]
+    assert first.manifest.metrics == second.manifest.metrics
+    assert first.manifest.made_by.settings == second.manifest.made_by.settings
+
+    status, output, error = say(capsys, "evaluate", NAME, *folders[:3])
+    assert (status, error) == (0, "")
+    assert output.startswith(f"{NAME} version 2, {second.folder}\n")
+    for metric in second.manifest.metrics:
+        assert f"{metric.name}: {metric.value:.4g} ± {metric.standard_error:.2g}  ({metric.data}, " in output
+        for baseline in metric.baselines:
+            assert f"    {baseline.name}: {baseline.value:.4g}\n" in output
+
+    status, _, error = say(capsys, "export", NAME, *folders, "--set", "seed=3")
+    assert (status, error) == (1, "export: a stored run keeps its settings: leave --set out\n")
+    assert set(Store([tmp_path / "models"]).find()[NAME]) == {1, 2}
+
+
+def test_an_interrupted_run_leaves_a_checkpoint_that_goes_on(
+    capsys: pytest.CaptureFixture[str], folders: list[str], tmp_path: Path
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: object) -> None:
+        """As a person would, once training has begun."""
+        if signal.getsignal(signal.SIGINT) is not before and (tmp_path / "runs" / NAME / "metrics.jsonl").exists():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.raise_signal(signal.SIGINT)
+
+    alarm = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    try:
+        status, output, error = say(capsys, "train", NAME, *folders, *SMALL, "--set", "steps=2000")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
+    assert (status, output) == (1, "")
+    found = re.fullmatch(r"train: stopped at step (\d+) of 2000; --resume goes on from there\n", error)
+    assert found
+    state = torch.load(tmp_path / "runs" / NAME / "checkpoint.pt", weights_only=True)
+    assert state["step"] == int(found[1])
+    assert state["steps"] == 2000
