@@ -40,7 +40,7 @@ clean:  ## delete the environment; models and runs in var/ stay
 
 .venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
 .venv/serve: requirements/serve.txt | .venv
 	$(PIP) --require-hashes -r requirements/serve.txt

@@ -38,11 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 1 with one sentence on standard error when not."""
     options = arguments_parser().parse_args(arguments)
     from training.export import NotEqual
-    from training.loop import Diverged, NoCheckpoint, NoDevice, Stopped
+    from training.loop import Diverged, NoCheckpoint, NoDevice, Stopped, Unfinished
 
     expected = (
         BrokenVersion, DataError, Diverged, NoCheckpoint, NoDevice, NotEqual, NothingToAdopt,
-        SettingError, Stopped, UnknownRecipe, UsageError,
+        SettingError, Stopped, Unfinished, UnknownRecipe, UsageError,
     )  # fmt: skip
     try:
         options.command(options)

@@ -21,7 +21,7 @@ from training.graphs import Graphs
 from training.learners.learner import Export, Learner
 
 SMALL = 256
-"""Tensors of fewer values stay float32: biases and scales cost nothing and matter most."""
+"""Tensors of fewer values stay float32: they cost nothing."""
 
 
 class NotEqual(Exception):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 from tqdm import tqdm
 
@@ -42,7 +43,11 @@ class NoDevice(Exception):
 
 
 class NoCheckpoint(Exception):
-    """There is no run to go on from."""
+    """There is no run to go on from, or none that fits."""
+
+
+class Unfinished(Exception):
+    """A new run would overwrite one that is not at its end."""
 
 
 @dataclass
@@ -76,7 +81,8 @@ def train(
     Raises:
         Diverged: a loss or a gradient became infinite or not a number.
         Stopped: `stop` was set before the last step.
-        NoCheckpoint: `resume` without one.
+        NoCheckpoint: `resume` without one, or with one of other data.
+        Unfinished: no `resume`, and `folder` holds a run that was stopped.
     """
     settings = learner.settings
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,6 +93,7 @@ def train(
         run = _load(folder / CHECKPOINT, learner, optimizers)
         _trim(folder / LOG, run.step)
     else:
+        _no_other_run(folder / CHECKPOINT)
         run.average = {name: value.detach().clone() for name, value in _averaged(learner)}
         (folder / LOG).unlink(missing_ok=True)
     learner.train()
@@ -128,7 +135,7 @@ def restore(learner: Learner[Any], folder: Path) -> Run:
     """Put the averaged weights of the run in `folder` into `learner`.
 
     Raises:
-        NoCheckpoint: there is none.
+        NoCheckpoint: there is none, or it is of other data.
     """
     run = _load(folder / CHECKPOINT, learner, learner.optimizers())
     adopt_average(learner, run)
@@ -139,9 +146,12 @@ def stored_settings(folder: Path, kind: type[SettingsT]) -> SettingsT:
     """The settings of the run in `folder`.
 
     Raises:
-        NoCheckpoint: there is none.
+        NoCheckpoint: there is none, or its settings are not those of this release.
     """
-    return kind.model_validate_json(_stored(folder / CHECKPOINT, torch.device("cpu"))["settings"])
+    try:
+        return kind.model_validate_json(_stored(folder / CHECKPOINT, torch.device("cpu"))["settings"])
+    except ValidationError as error:
+        raise NoCheckpoint(f"the run in {folder} has settings of another release: train anew") from error
 
 
 def adopt_average(learner: Learner[Any], run: Run) -> None:
@@ -229,6 +239,7 @@ def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
             "average": run.average,
             "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
             "settings": learner.settings.model_dump_json(),
+            "data": learner.data_sha256,
             "steps": run.steps,
             "step": run.step,
             "seconds": run.seconds,
@@ -241,10 +252,22 @@ def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
 
 def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer]) -> Run:
     state = _stored(path, learner.device)
+    if state["data"] != learner.data_sha256:
+        raise NoCheckpoint(f"{path} is of other data: name the data it was trained on, or train anew")
     learner.load_state_dict(state["weights"])
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
-    return Run(state["steps"], state["step"], state["seconds"], state["average"], state.get("rows", []))
+    return Run(state["steps"], state["step"], state["seconds"], state["average"], state["rows"])
+
+
+def _no_other_run(path: Path) -> None:
+    if path.is_file():
+        state = _stored(path, torch.device("cpu"))
+        if state["step"] < state["steps"]:
+            raise Unfinished(
+                f"{path.parent} holds a run that stopped at step {state['step']} of {state['steps']}: "
+                "go on with --resume, or delete the folder"
+            )
 
 
 def _trim(log: Path, step: int) -> None:

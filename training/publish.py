@@ -63,7 +63,7 @@ def publish(
             recipe=recipe.name,
             settings=learner.settings.model_copy(update={"steps": run.steps}).model_dump(mode="json"),
             seed=learner.settings.seed,
-            data_sha256=data.sha256,
+            data_sha256=learner.data_sha256,
             code_revision=_revision(),
             packages={package: version(package) for package in PACKAGES},
             device=device,

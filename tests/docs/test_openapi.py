@@ -55,6 +55,14 @@ def test_every_call_is_described_whole(document: dict[str, Any], call: str) -> N
             assert (body["schema"] == picture) == kind.startswith("image/")
 
 
+def test_not_ready_and_numbers_in_headers_are_described(document: dict[str, Any]) -> None:
+    ready = document["paths"]["/readyz"]["get"]["responses"]
+    assert ready["503"]["content"] == ready["200"]["content"]
+    assert list(document["paths"]["/livez"]["get"]["responses"]) == ["200"]
+    headers = document["paths"]["/v1/generate"]["post"]["responses"]["200"]["headers"]
+    assert [headers[name]["schema"]["type"] for name in ("X-Seed", "X-Model")] == ["integer", "string"]
+
+
 def test_every_reference_resolves(document: dict[str, Any]) -> None:
     def walk(node: Any) -> None:
         if isinstance(node, dict):

@@ -18,8 +18,8 @@ from tests import tiny
 from training import loop, recipe
 from training.learners.learner import Export, Learner
 from training.learners.rbm import MovieRbm
-from training.learners.vae import Vae
-from training.loop import Diverged, NoCheckpoint, Run, Stopped
+from training.learners.vae import Vae, VaeSettings
+from training.loop import Diverged, NoCheckpoint, Run, Stopped, Unfinished
 from training.settings import Settings
 
 
@@ -32,8 +32,10 @@ class Slope(Learner[Settings]):
 
     family = "slope"
 
-    def __init__(self, settings: Settings, wrong: dict[int, float] | None = None, stop_at: int = -1) -> None:
-        super().__init__(settings)
+    def __init__(
+        self, settings: Settings, wrong: dict[int, float] | None = None, stop_at: int = -1, data: str = ""
+    ) -> None:
+        super().__init__(settings, data)
         self.weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
         self.wrong, self.stop_at = wrong or {}, stop_at
         self.path: list[float] = []
@@ -357,3 +359,29 @@ def test_every_family_learns_something_true(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         after = measure(learner)
     assert after < share * before, f"{before:.4g} -> {after:.4g}"
+
+
+def test_a_run_goes_on_with_no_other_data(tmp_path: Path) -> None:
+    train(Slope(settings(), data="one"), tmp_path)
+    for use in (lambda: train(Slope(settings(), data="two"), tmp_path, resume=True),
+                lambda: loop.restore(Slope(settings(), data="two"), tmp_path)):  # fmt: skip
+        with pytest.raises(NoCheckpoint, match="other data"):
+            use()
+    assert loop.restore(Slope(settings(), data="one"), tmp_path).step == 100
+
+
+def test_a_new_run_overwrites_a_finished_one_only(tmp_path: Path) -> None:
+    stopped = Slope(settings(), stop_at=7)
+    with pytest.raises(Stopped):
+        train(stopped, tmp_path, stop=stopped.stop)
+    with pytest.raises(Unfinished, match="step 7 of 100: go on with --resume, or delete"):
+        train(Slope(settings()), tmp_path)
+    train(Slope(settings()), tmp_path, resume=True)
+    assert train(Slope(settings()), tmp_path).step == 100
+
+
+def test_a_stored_run_of_another_release_is_refused_in_words(tmp_path: Path) -> None:
+    train(Slope(VaeSettings(steps=1, batch_size=1, learning_rate=1.0)), tmp_path)
+    assert loop.stored_settings(tmp_path, VaeSettings).latent_size == 24
+    with pytest.raises(NoCheckpoint, match="another release"):
+        loop.stored_settings(tmp_path, Settings)  # to which `latent_size` is unknown

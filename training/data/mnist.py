@@ -25,7 +25,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Validation is the last sixth of the training part; `test` is for the last measurement only."""
+    """Validation, the last sixth of the training part, is for choosing; versions are measured on `test`."""
 
     train: Split
     validation: Split

@@ -167,8 +167,8 @@ SOURCE = Source(
     credit=Credit(
         data="MovieLens 1M, 1,000,209 ratings of 3,706 films by 6,040 users, GroupLens Research, 2003",
         source="https://grouplens.org/datasets/movielens/1m/",
-        licence="Research and non-commercial use; no redistribution of the ratings; no endorsement by the "
-        "University of Minnesota or GroupLens. The same holds for the weights and the item table.",
+        licence="The weights and the item table: research and non-commercial use. The ratings themselves: the same, "
+        "not to be redistributed, and nobody may claim an endorsement by the University of Minnesota or GroupLens.",
         citation="Harper, Konstan: The MovieLens Datasets: History and Context. ACM TiiS 5, 4, Article 19, 2015. "
         "https://doi.org/10.1145/2827872",
     ),

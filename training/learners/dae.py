@@ -37,7 +37,6 @@ class DaeSettings(Settings):
     sigma_max: Annotated[float, Field(gt=0, description="strongest noise, on the 0..255 scale")] = 55.0
     grey_share: Annotated[float, Field(ge=0, le=1, description="share of crops that are grey, with equal noise")] = 0.25
     clipped_share: Annotated[float, Field(ge=0, le=1, description="share of crops rounded and clipped to 8 bit")] = 0.5
-    overlap: Annotated[int, Field(ge=0, description="context that serving gives a tile, pixels a side")] = 64
 
 
 class Block(nn.Module):
@@ -75,6 +74,21 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(stage(width) for width in fine)
         self.tail = nn.Conv2d(channels[0], 4 * 3, 3, padding=1, bias=False)
 
+    @property
+    def reach(self) -> int:
+        """How far in pixels an input can change the output: serving must give a tile that much context.
+
+        A 3x3 convolution adds one pixel of its scale, which is 2, 4, 8 ... pixels of the picture; the
+        grid of the coarsest scale adds at most the rest of one of its pixels.
+        """
+        scales = len(self.down) + 1
+        blocks = len(self.bottom)
+        far = 2 * 2  # head and tail
+        for scale in range(scales):
+            stages = 1 if scale == scales - 1 else 2
+            far += stages * blocks * 2 * 2 ** (scale + 1)
+        return far + 2**scales - 1
+
     def forward(self, image: Tensor, sigma: Tensor) -> Tensor:
         pixels = functional.pixel_unshuffle(image, 2)
         level = sigma.view(-1, 1, 1, 1) + torch.zeros_like(pixels[:, :1])
@@ -96,7 +110,7 @@ class Dae(Learner[DaeSettings]):
     family = "denoising-autoencoder"
 
     def __init__(self, settings: DaeSettings, data: Photographs) -> None:
-        super().__init__(settings)
+        super().__init__(settings, data.sha256)
         self.network = UNet(settings.channels, settings.blocks)
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
         self.pictures = [torch.from_numpy(picture.copy()) for picture in data.train]
@@ -163,6 +177,6 @@ class Dae(Learner[DaeSettings]):
             "estimator": "haar",
             "sigma_max": self.settings.sigma_max,
             "size_multiple": multiple,
-            "overlap": -(-self.settings.overlap // multiple) * multiple,
+            "overlap": -(-self.network.reach // multiple) * multiple,
         }
         return (Denoise.declare({"clean": 4}, **facts),)

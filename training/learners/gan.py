@@ -116,7 +116,7 @@ class Gan(Learner[GanSettings]):
     family = "generative-adversarial-network"
 
     def __init__(self, settings: GanSettings, data: Pictures) -> None:
-        super().__init__(settings)
+        super().__init__(settings, data.sha256)
         self.names = data.classes
         self.generator = Generator(settings, len(self.names))
         self.discriminator = Discriminator(settings, len(self.names))

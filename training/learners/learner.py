@@ -42,9 +42,10 @@ class Learner(nn.Module, ABC, Generic[SettingsT]):
 
     family: ClassVar[str]
 
-    def __init__(self, settings: SettingsT) -> None:
+    def __init__(self, settings: SettingsT, data_sha256: str) -> None:
+        """`data_sha256` is the hash of the training data: a run goes on with no other."""
         super().__init__()
-        self.settings = settings
+        self.settings, self.data_sha256 = settings, data_sha256
 
     @property
     def device(self) -> torch.device:

@@ -127,7 +127,7 @@ class MovieRbm(Learner[RbmSettings]):
     family = "restricted-boltzmann-machine"
 
     def __init__(self, settings: RbmSettings, data: RatingData) -> None:
-        super().__init__(settings)
+        super().__init__(settings, data.sha256)
         self.data = data
         count, levels = len(data.items), len(data.levels)
         self.ranker = Rbm(2 * count, settings.hidden)
@@ -180,7 +180,7 @@ class MovieRbm(Learner[RbmSettings]):
         return rated.to(self.device), level.to(self.device)
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
-        """The CD loss, and as a figure to watch the share of error after one pass up and down."""
+        """The CD loss of one of the machines."""
         rated, level = batch
         if phase == "ranking":
             machine, visible, present = self.ranker, rated, torch.ones_like(rated)

@@ -118,7 +118,7 @@ class Vae(Learner[VaeSettings]):
     family = "variational-autoencoder"
 
     def __init__(self, settings: VaeSettings, data: Pictures) -> None:
-        super().__init__(settings)
+        super().__init__(settings, data.sha256)
         self.encoder = Encoder(settings)
         self.decoder = Decoder(settings)
         self.images = torch.from_numpy(data.train.images.copy())[:, None]

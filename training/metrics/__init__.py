@@ -1,1 +1,1 @@
-"""Measures on exported graphs and arrays: no torch, no learner."""
+"""Measures on exported graphs and arrays: no torch."""

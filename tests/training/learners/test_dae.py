@@ -127,10 +127,25 @@ def test_any_multiple_of_the_coarsest_pixel_is_a_size(channels: tuple[int, ...],
     assert clean.isfinite().all()
 
 
-def test_the_declared_multiple_and_overlap_are_the_network_s() -> None:
-    for channels, overlap, expected in (((4,), 64, 64), ((4, 4, 4), 50, 56), ((4, 4, 4, 4), 1, 16)):
-        (task,) = learner(channels=channels, overlap=overlap).tasks()
-        assert (task.size_multiple, task.overlap) == (2 ** len(channels), expected)
+@pytest.mark.parametrize(("channels", "blocks"), [((4,), 1), ((4, 4), 2), ((4, 4, 4), 1)])
+def test_the_declared_overlap_covers_all_that_an_output_depends_on(channels: tuple[int, ...], blocks: int) -> None:
+    tiny = learner(channels=channels, blocks=blocks)
+    (task,) = tiny.tasks()
+    multiple = 2 ** len(channels)
+    assert task.size_multiple == multiple
+    assert task.overlap % multiple == 0
+    assert tiny.network.reach <= task.overlap < tiny.network.reach + multiple
+    torch.manual_seed(0)
+    side = 4 * task.overlap
+    furthest = 0
+    for offset in range(multiple):  # an output's dependence differs with its place on the coarsest grid
+        image = torch.rand(1, 3, side, side, requires_grad=True)
+        at = side // 2 + offset
+        clean = tiny.network(image, torch.tensor([0.1]))
+        (gradient,) = torch.autograd.grad(clean[0, :, at, at].sum(), image)
+        rows = gradient[0].abs().sum(dim=(0, 2)).nonzero()[:, 0]
+        furthest = max(furthest, int(at - rows.min()), int(rows.max() - at))
+    assert tiny.network.reach - multiple <= furthest <= tiny.network.reach
 
 
 def test_a_picture_moved_by_the_multiple_comes_out_moved() -> None:
