@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import socket
 import sys
+import time
 from collections.abc import Generator
 
 import uvicorn
 
 from service import settings as configuration
 from service.app import create_app
+from service.protocol import Protocol
 from service.settings import Settings
 from service.state import State
 
@@ -30,12 +33,11 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 loop="uvloop",
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=1,
             )
         )
 
@@ -59,9 +61,12 @@ class Server(uvicorn.Server):
     async def _drain(self) -> None:
         """Wait for what was accepted. Meanwhile the port stays open, so that probes see the service go."""
         log.info("stopping: %d requests in flight", self.state.in_flight)
+        end = time.monotonic() + self.state.settings.drain_seconds
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.state.settings.drain_seconds):
                 await self.state.idle.wait()
+        # An answer that was given may still be on its way to a slow reader: uvicorn waits for it this long.
+        self.config.timeout_graceful_shutdown = max(1, math.ceil(end - time.monotonic()))
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -39,7 +39,14 @@ def create_app(state: State) -> FastAPI:
             await scanning
         state.pool.close()
 
-    app = Harmonium(title="Harmonium", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = Harmonium(
+        title="Harmonium",
+        version=VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.service = state
     for endpoint in (recommend, denoise, encode, generate, models, health, docs):
         app.include_router(endpoint.router)
@@ -52,5 +59,6 @@ def create_app(state: State) -> FastAPI:
 async def _refuse(request: Request, error: Exception) -> Response:
     """What the router itself refuses, as our problems; the guard answers them."""
     if isinstance(error, HTTPException) and error.status_code == 405:
-        raise Method((error.headers or {}).get("Allow", "other methods")) from None
+        allow = (error.headers or {}).get("Allow", "other methods")
+        raise Method("GET, HEAD" if allow == "GET" else allow) from None
     raise UnknownPath(f"Nothing is served at {request.url.path}.") from None

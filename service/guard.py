@@ -23,6 +23,7 @@ from service.problems import (
     Deadline,
     Draining,
     Internal,
+    Overloaded,
     Problem,
 )
 from service.runtime.clock import Clock
@@ -64,12 +65,12 @@ class Guard:
         except CallerLeft:
             log.debug("%s the caller left", request_id)
         except Exception:
-            log.exception("%s %s %s failed", request_id, scope["method"], scope["path"])
+            log.exception("%s %s %a failed", request_id, scope["method"], scope["path"])
             await answer.refuse(Internal())
         finally:
             self._state.end()
             spent = 1000 * (time.perf_counter() - start)
-            log.debug("%s %s %s -> %s in %.1f ms", request_id, scope["method"], scope["path"], answer.status, spent)
+            log.debug("%s %s %a -> %s in %.1f ms", request_id, scope["method"], scope["path"], answer.status, spent)
 
     async def _serve(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], answer: "Answer", clock: Clock
@@ -77,6 +78,12 @@ class Guard:
         if self._state.draining and scope["path"] not in PROBES:
             raise Draining("The service is stopping.")
         body = await self._collect(receive, headers.get(b"content-length", b""))
+        try:
+            await self._answer(scope, receive, body, answer, clock)
+        finally:
+            self._state.buffered_bytes -= len(body)
+
+    async def _answer(self, scope: Scope, receive: Receive, body: bytes, answer: "Answer", clock: Clock) -> None:
         left = asyncio.ensure_future(_until_left(receive))
         read = False
 
@@ -88,6 +95,8 @@ class Guard:
             await asyncio.shield(left)
             return {"type": "http.disconnect"}
 
+        if scope["method"] == "HEAD":  # as GET; the server leaves out the body
+            scope = {**scope, "method": "GET"}
         work = asyncio.ensure_future(_run(self._app, scope, replay, answer))
         try:
             remaining = clock.deadline - time.monotonic()
@@ -108,12 +117,15 @@ class Guard:
             await asyncio.wait({work})
 
     async def _collect(self, receive: Receive, declared: bytes) -> bytes:
-        """The whole body; its bytes are counted as they come, whatever Content-Length says."""
+        """The whole body; its bytes are counted as they come, whatever Content-Length says.
+
+        They count towards `buffered_bytes`, from which the caller of this method takes them once it is done.
+        """
         limit = self._settings.max_body_bytes
         if declared.isdigit() and int(declared) > limit:
             raise self._too_large()
         chunks: list[bytes] = []
-        size = 0
+        size = held = 0
         try:
             async with asyncio.timeout(self._settings.body_seconds):
                 while True:
@@ -124,6 +136,8 @@ class Guard:
                     size += len(chunk)
                     if size > limit:
                         raise self._too_large()
+                    self._hold(len(chunk), size)
+                    held = size
                     chunks.append(chunk)
                     if not message.get("more_body", False):
                         return b"".join(chunks)
@@ -134,7 +148,18 @@ class Guard:
                 setting="HARMONIUM_BODY_SECONDS",
                 headers={"Connection": "close"},
             )
+            self._state.buffered_bytes -= held
             raise problem from None
+        except BaseException:
+            self._state.buffered_bytes -= held
+            raise
+
+    def _hold(self, more: int, size: int) -> None:
+        """Count `more` bytes of a body that now has `size`. A body alone is held: its size was checked before."""
+        total = self._state.buffered_bytes + more
+        if total > max(size, self._settings.max_buffered_bytes):
+            raise Overloaded("Too many bytes of bodies are held.", setting="HARMONIUM_MAX_BUFFERED_BYTES")
+        self._state.buffered_bytes = total
 
     def _too_large(self) -> BodyTooLarge:
         limit = self._settings.max_body_bytes

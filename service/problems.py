@@ -183,7 +183,10 @@ class Unavailable(Problem):
 
 
 class Overloaded(Unavailable):
-    """More work waits than the service admits. Nothing was done; try again after `Retry-After` seconds."""
+    """More work waits than the service admits. What was begun for this call is dropped.
+
+    Try again after `Retry-After` seconds.
+    """
 
     title = "Too much work is waiting"
 

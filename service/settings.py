@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 import models
 
 PREFIX = "HARMONIUM_"
+MOST_USERS = 4096
+MOST_RATINGS = 100_000
+"""What MAX_USERS and MAX_RATINGS can be set to. A longer list is refused before the rest of it is read."""
 ROOT = Path(models.__file__).parent.parent
 """The folder that holds the packages; relative model folders start here, whatever the working directory."""
 
@@ -52,11 +55,13 @@ class Settings(BaseSettings):
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 32 * 2**20
     """Largest request body, in bytes."""
+    max_buffered_bytes: Annotated[int, Field(ge=1024)] = 256 * 2**20
+    """Bytes of all the request bodies that are held at once. One alone is held whatever its size."""
     max_pixels: Annotated[int, Field(ge=1, le=2**28)] = 16_000_000
     """Largest picture, in pixels (width x height)."""
-    max_users: Annotated[int, Field(ge=1, le=65536)] = 256
+    max_users: Annotated[int, Field(ge=1, le=MOST_USERS)] = 256
     """Users in one recommend call."""
-    max_ratings: Annotated[int, Field(ge=1, le=2**20)] = 5000
+    max_ratings: Annotated[int, Field(ge=1, le=MOST_RATINGS)] = 5000
     """Ratings and likes of one user. A model's own limit may be smaller."""
     max_count: Annotated[int, Field(ge=1, le=2**20)] = 1000
     """Items listed for one user."""

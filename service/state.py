@@ -14,12 +14,14 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.library = Library(settings)
-        threads = settings.denoise_threads or len(os.sched_getaffinity(0))
+        threads = settings.denoise_threads or _cores()
         self.pool = Pool(threads, settings.max_queue_pixels)
         self.draining = False
         """Set once, when the process has been told to stop."""
         self.in_flight = 0
         """Requests that were accepted and are not answered yet."""
+        self.buffered_bytes = 0
+        """Of the bodies of requests in flight, as far as they came."""
         self.idle = asyncio.Event()
         """Set while no request is in flight."""
         self.idle.set()
@@ -34,3 +36,8 @@ class State:
         self.in_flight -= 1
         if self.in_flight == 0:
             self.idle.set()
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells; else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

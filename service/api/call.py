@@ -1,5 +1,6 @@
 """What every handler needs of a request, and how every answer is put together."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -8,14 +9,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from models.manifest import AnyTaskType
-from service.media.negotiation import JSON, accepted, body_type
-from service.problems import Fault, InvalidFields, MalformedBody
+from service.media.negotiation import JSON, accepted, body_type, names
+from service.problems import Fault, InvalidFields, MalformedBody, UnsupportedType
 from service.runtime.clock import Clock
 from service.runtime.library import Model
 from service.state import State
 
 Fields = TypeVar("Fields", bound=BaseModel)
 MAX_FAULTS = 20
+MAX_LOOKED_AT = 1000
+"""Faults of one body. pydantic makes all of them or none, and a body can have millions, one per unknown field."""
+MAX_PARAMETERS = 50
 SMALL_PIXELS = 256 * 256
 """Pictures up to this size take less time to decode than a change of threads is worth."""
 
@@ -62,8 +66,16 @@ def accepts(request: Request, served: list[str]) -> list[str]:
     return accepted(",".join(request.headers.getlist("accept")) or None, served)
 
 
+def asks_for(request: Request, kind: str) -> bool:
+    """Whether Accept names this very type, not a range that covers it."""
+    return names(",".join(request.headers.getlist("accept")), kind)
+
+
 def content_type(request: Request, served: list[str]) -> str:
-    """See `negotiation.body_type`."""
+    """See `negotiation.body_type`. A body that is compressed is of no type that is read."""
+    for encoding in ",".join(request.headers.getlist("content-encoding")).split(","):
+        if encoding.strip().lower() not in ("", "identity"):
+            raise UnsupportedType(f"Content-Encoding is {encoding.strip()}; bodies are sent unencoded.", served)
     return body_type(request.headers.get("content-type"), served)
 
 
@@ -71,12 +83,15 @@ async def body(request: Request, fields: type[Fields], later: Collection[str] = 
     """The JSON body. `later` are fields of the agreement that this release does not serve yet.
 
     Raises:
-        UnsupportedType, MalformedBody, InvalidFields.
+        UnsupportedType, MalformedBody, InvalidFields: also for any query parameter.
     """
     content_type(request, [JSON])
+    no_query(request, "belongs into the JSON body, not into the query")
     try:
         return fields.model_validate_json(await request.body())
     except ValidationError as error:
+        if error.error_count() > MAX_LOOKED_AT:
+            raise InvalidFields([Fault("", f"has {error.error_count()} faults, too many to list")]) from None
         faults = error.errors(include_url=False, include_context=False)
         if faults[0]["type"] == "json_invalid":
             raise MalformedBody(faults[0]["msg"]) from None
@@ -90,8 +105,10 @@ def query(request: Request, fields: type[Fields]) -> Fields:
         InvalidFields: also for a parameter that is given twice.
     """
     pairs = request.query_params.multi_items()
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    if len(pairs) > MAX_PARAMETERS:
+        detail = f"is one of {len(pairs)} query parameters; {MAX_PARAMETERS} are allowed"
+        raise InvalidFields([Fault(pointer(pairs[MAX_PARAMETERS][0]), detail)])
+    repeated = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     if repeated:
         raise InvalidFields([Fault(pointer(name), "is given more than once") for name in repeated[:MAX_FAULTS]])
     try:
@@ -101,14 +118,24 @@ def query(request: Request, fields: type[Fields]) -> Fields:
         raise InvalidFields([_fault(fault, ()) for fault in faults[:MAX_FAULTS]]) from None
 
 
+def no_query(request: Request, detail: str = "is not known: this path takes no query parameters") -> None:
+    """Refuse query parameters, which would be ignored.
+
+    Raises:
+        InvalidFields.
+    """
+    if request.scope["query_string"] and (given := list(request.query_params)):
+        raise InvalidFields([Fault(pointer(name), detail) for name in given[:MAX_FAULTS]])
+
+
 def pointer(*path: str | int) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def not_served(*path: str | int) -> InvalidFields:
-    """The refusal of what the agreement has and this release does not."""
-    return InvalidFields([Fault(pointer(*path), "is not served by this release")])
+def not_served(name: str, *served: str) -> InvalidFields:
+    """The refusal of what the agreement has and this release does not; `served` are values that it takes."""
+    return InvalidFields([Fault(pointer(name), _not_served(*served))])
 
 
 def answer(content: bytes, kind: str, model: Model, **headers: str) -> Response:
@@ -125,10 +152,14 @@ def json_answer(tree: Mapping[str, Any], model: Model, **headers: str) -> Respon
     return answer(content, JSON, model, **headers)
 
 
+def _not_served(*served: str) -> str:
+    return f"is not served by this release: leave it out{''.join(f' or send {value}' for value in served)}"
+
+
 def _fault(error: ErrorDetails, later: Collection[str]) -> Fault:
     path = error["loc"]
     if error["type"] == "extra_forbidden":
         served_later = len(path) == 1 and path[0] in later
-        return Fault(pointer(*path), "is not served by this release" if served_later else "is not a known field")
+        return Fault(pointer(*path), _not_served() if served_later else "is not a known field")
     message = error["msg"].removeprefix("Value error, ")
     return Fault(pointer(*path), message[0].lower() + message[1:])

@@ -50,7 +50,7 @@ async def denoise(request: Request) -> Response:
     sent = call.content_type(request, [PNG, JPEG])
     options = call.query(request, Options)
     if options.view == "compare":
-        raise call.not_served("view")
+        raise call.not_served("view", "result")
     model, task = call.choose(request, "denoise", Denoise, options.model, options.version)
     service, clock = call.state(request), call.clock(request)
     data = await request.body()

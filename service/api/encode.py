@@ -35,7 +35,7 @@ async def encode(request: Request) -> Response:
     sent = call.content_type(request, [PNG, JPEG])
     options = call.query(request, Options)
     if options.reconstruct:
-        raise call.not_served("reconstruct")
+        raise call.not_served("reconstruct", "false")
     model, task = call.choose(request, "encode", Encode, options.model, options.version)
     service, clock = call.state(request), call.clock(request)
     data = await request.body()

@@ -61,9 +61,9 @@ async def generate(request: Request) -> Response:
         fault = Fault("/count", f"must be at most {settings.max_pictures}")
         raise InvalidFields([fault], "HARMONIUM_MAX_PICTURES")
     if ask.form == "single" and ask.count > 1:
-        forms = [form for form in forms if form == JSON]
-        if not forms:
+        if forms[0] != JSON and not (JSON in forms and call.asks_for(request, JSON)):
             raise NotAcceptable(f"{ask.count} pictures are not one: leave out form, or accept {JSON}.")
+        forms = [JSON]
     seed = secrets.randbelow(2**32) if ask.seed is None else ask.seed
     if seed + ask.count > SEEDS:
         raise InvalidFields([Fault("/seed", "the last picture's seed would pass 2**63 - 1")])

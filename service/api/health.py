@@ -16,7 +16,7 @@ async def live(request: Request) -> Response:
     return Response(to_json({"alive": True}), media_type=JSON)
 
 
-@router.get("/readyz", **schema.probe("readyz", "Whether calls can be answered"))
+@router.get("/readyz", **schema.probe("readyz", "Whether calls can be answered", "Not now; `reasons` tells why."))
 async def ready(request: Request) -> Response:
     """200 when calls can be answered, 503 with the reasons when not."""
     service = call.state(request)

@@ -18,6 +18,7 @@ router = APIRouter()
 async def models(request: Request) -> Response:
     """Every model that has a folder, with its versions: `live` is the one that calls get, `loaded` can be asked for."""
     call.accepts(request, [JSON])
+    call.no_query(request)
     service = call.state(request)
     shelf = service.library.shelf
     tree = {"models": [_model(name, shelf, service.settings) for name in shelf.names()]}
@@ -28,6 +29,7 @@ async def models(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """The public part of the manifest of the live version."""
     call.accepts(request, [JSON])
+    call.no_query(request)
     return _facts(call.state(request).library.resolve(request.path_params["name"], None))
 
 
@@ -35,6 +37,7 @@ async def model(request: Request) -> Response:
 async def version(request: Request) -> Response:
     """The public part of the manifest of one version."""
     call.accepts(request, [JSON])
+    call.no_query(request)
     name, number = request.path_params["name"], request.path_params["number"]
     library = call.state(request).library
     if not number.isascii() or not number.isdigit() or len(number) > 9:
@@ -52,6 +55,7 @@ def _model(name: str, shelf: Shelf, settings: Settings) -> dict[str, Any]:
             "device": entry.device,
             "created": entry.manifest.created,
         }
+        | ({"reason": reason} if (reason := shelf.reason(name, number)) else {})
         for number, entry in loaded.items()
     ]
     versions += [{"version": number, "state": "refused", "reason": reason} for number, reason in refused.items()]

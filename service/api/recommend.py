@@ -1,11 +1,12 @@
 """POST /v1/recommend: lists of items for users, from what they rated."""
 
+import asyncio
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
 
 from models.manifest import Recommend
 from service.api import call, schema
@@ -14,10 +15,14 @@ from service.problems import Fault, InvalidFields
 from service.runtime.clock import Clock
 from service.runtime.library import Model
 from service.runtime.ranking import Catalogue, History, ListRule, NumberRule, Rules, order, rounded
-from service.settings import Settings
+from service.settings import MOST_RATINGS, MOST_USERS, Settings
 
 router = APIRouter()
 MOST_REASONS = 5
+MOST_LISTED = 10_000
+"""Ids in `allow` and in `deny`."""
+MOST_ENTRIES = 1000
+"""Entries in one list of a filter."""
 
 
 def _spelled(item: object) -> object:
@@ -31,6 +36,9 @@ ItemId = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": 64}, {"type": "integer"}]}),
 ]
 Entry = Annotated[str, Field(min_length=1, max_length=200)]
+# Every list has a ceiling and stops at its first fault: a body of many megabytes must not become as many objects.
+Items = Annotated[tuple[ItemId, ...], FailFast(), Field(max_length=MOST_LISTED)]
+Entries = Annotated[tuple[Entry, ...], FailFast(), Field(max_length=MOST_ENTRIES)]
 
 
 class Rating(call.Body):
@@ -42,17 +50,17 @@ class Rating(call.Body):
 class User(call.Body):
     """May be empty: then the list is that of the most popular items."""
 
-    ratings: tuple[Rating, ...] = ()
-    liked: tuple[ItemId, ...] = ()
+    ratings: Annotated[tuple[Rating, ...], FailFast(), Field(max_length=MOST_RATINGS)] = ()
+    liked: Annotated[tuple[ItemId, ...], FailFast(), Field(max_length=MOST_RATINGS)] = ()
     """Items without a rating; each counts as one of the manifest's "liked" value."""
 
 
 class Filter(call.Body):
     """`any`, `all`, `none` are for attributes that are lists, `from` and `to` for numbers."""
 
-    any: tuple[Entry, ...] = ()
-    all: tuple[Entry, ...] = ()
-    none: tuple[Entry, ...] = ()
+    any: Entries = ()
+    all: Entries = ()
+    none: Entries = ()
     low: Annotated[float | None, Field(alias="from")] = None
     high: Annotated[float | None, Field(alias="to")] = None
 
@@ -60,14 +68,14 @@ class Filter(call.Body):
 class RecommendRequest(call.Body):
     model: Annotated[str, Field(max_length=64)] | None = None
     version: Annotated[int, Field(ge=1)] | None = None
-    users: Annotated[list[User], Field(min_length=1)]
+    users: Annotated[list[User], FailFast(), Field(min_length=1, max_length=MOST_USERS)]
     count: Annotated[int, Field(ge=1)] = 10
     offset: Annotated[int, Field(ge=0, lt=2**31)] = 0
     include_rated: bool = False
     """Whether items that the user rated may be listed."""
-    allow: tuple[ItemId, ...] = ()
+    allow: Items = ()
     """If any: only these may be listed."""
-    deny: tuple[ItemId, ...] = ()
+    deny: Items = ()
     filter: Annotated[dict[str, Filter], Field(default_factory=dict[str, Filter])]
     """Conditions on item attributes, by name; all of them must hold."""
     diversity: Annotated[float, Field(ge=0, le=1)] = 0
@@ -90,14 +98,18 @@ async def recommend(request: Request) -> Response:
         assert catalogue is not None
         _check(ask, task, call.state(request).settings)
         rules = _rules(ask, task)
-        histories = [_history(user, task, catalogue) for user in ask.users]
+    histories: list[History] = []
+    for user in ask.users:
+        with clock.stage("decode"):
+            histories.append(_history(user, task, catalogue))
+        await asyncio.sleep(0)  # many users do not hold up other callers
     rows = await model.infer("score", [history.row(task.max_ratings) for history in histories], clock)
     with clock.stage("encode"):
         listable = catalogue.listable(ask.allow, ask.deny, rules)
-    users = [
-        await _user(ask, model, catalogue, history, row, listable, clock)
-        for history, row in zip(histories, rows, strict=True)
-    ]
+    users: list[dict[str, Any]] = []
+    for history, row in zip(histories, rows, strict=True):
+        users.append(await _user(ask, model, catalogue, history, row, listable, clock))
+        await asyncio.sleep(0)
     with clock.stage("encode"):
         return call.json_answer({"users": users}, model)
 
@@ -169,7 +181,7 @@ def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
     """What the schema cannot know: limits that are settings, and the model's own."""
     for name in ("diversity", "novelty"):
         if getattr(ask, name):
-            raise call.not_served(name)
+            raise call.not_served(name, "0")
     if len(ask.users) > settings.max_users:
         raise _over("users", "HARMONIUM_MAX_USERS", f"{len(ask.users)} users; {settings.max_users} are allowed")
     if ask.count > settings.max_count:

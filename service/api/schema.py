@@ -141,7 +141,7 @@ def models() -> Operation:
         "models",
         "What is loaded, and what was refused",
         answer=ANY_JSON,
-        refusals=[problems.NotAcceptable],
+        refusals=[problems.NotAcceptable, problems.InvalidFields],
         tag="models",
     )
 
@@ -150,21 +150,22 @@ def model() -> Operation:
     """GET /v1/models/{name}."""
     path = [_path("name", "string", "photo-dae")]
     return _operation(
-        "model", "What the live version is", answer=ANY_JSON, parameters=path, refusals=MODEL[:3], tag="models"
+        "model", "What the live version is", answer=ANY_JSON, parameters=path, refusals=READ, tag="models"
     )
 
 
 def version() -> Operation:
     """GET /v1/models/{name}/versions/{number}."""
     path = [_path("name", "string", "photo-dae"), _path("number", "integer", 1)]
-    return _operation(
-        "version", "What one version is", answer=ANY_JSON, parameters=path, refusals=MODEL[:3], tag="models"
-    )
+    return _operation("version", "What one version is", answer=ANY_JSON, parameters=path, refusals=READ, tag="models")
 
 
-def probe(name: str, summary: str) -> Operation:
-    """GET /livez and /readyz."""
-    return _operation(name, summary, answer=ANY_JSON, tag="health")
+def probe(name: str, summary: str, otherwise: str = "") -> Operation:
+    """GET /livez and /readyz; `otherwise` says when the same is answered with 503."""
+    operation = _operation(name, summary, answer=ANY_JSON, tag="health")
+    if otherwise:
+        operation["responses"][503] = {"description": otherwise, "content": ANY_JSON}
+    return operation
 
 
 def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
@@ -177,10 +178,13 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
 
 
 MODEL = [problems.UnknownModel, problems.UnknownVersion, problems.NotReady, problems.WrongTask, problems.NotAcceptable]
+READ = [*MODEL[:3], problems.NotAcceptable, problems.InvalidFields]
 BODY = [problems.BodyTooSlow, problems.BodyTooLarge, problems.UnsupportedType]
 PICTURES = [problems.PictureTooLarge, problems.InvalidFields, problems.UnreadablePicture]
 WORK = [problems.Internal, problems.Overloaded, problems.Draining, problems.Deadline]
 PICTURE = {PNG: {"schema": BINARY}, JPEG: {"schema": BINARY}}
+NUMBERS = {"X-Model-Version": "integer", "X-Seed": "integer", "X-Noise-Level": "number"}
+"""Headers that are not just text."""
 ANY_JSON = {JSON: {"schema": {"type": "object"}}}
 
 
@@ -202,7 +206,9 @@ def _operation(
         200: {
             "description": "The answer.",
             "content": answer,
-            "headers": {key: {"description": text, "schema": {"type": "string"}} for key, text in told.items()},
+            "headers": {
+                key: {"description": text, "schema": {"type": NUMBERS.get(key, "string")}} for key, text in told.items()
+            },
         }
     }
     for status in sorted({kind.status for kind in refusals}):

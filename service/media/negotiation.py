@@ -38,6 +38,11 @@ def accepted(header: str | None, served: Sequence[str]) -> list[str]:
     return kinds
 
 
+def names(header: str, kind: str) -> bool:
+    """Whether Accept has `kind` itself, not only a range that covers it."""
+    return any(_media_type(part)[0] == kind for part in header.split(","))
+
+
 def _weight(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
     """The q-value of the most specific range that covers `kind`; 0 if none does."""
     for cover in (kind, kind.split("/")[0] + "/*", "*/*"):

@@ -1,7 +1,8 @@
 """PNG and JPEG bytes to pixels and back, with everything a picture must keep.
 
 Kept: grey as grey, 16-bit grey, alpha, the ICC profile, EXIF (its orientation is applied to
-the pixels and dropped). Palettes become RGB or RGBA, 1-bit becomes grey. What cannot be
+the pixels and dropped; broken EXIF is dropped, and so is more of it than JPEG can hold).
+Palettes become RGB or RGBA, 1-bit becomes grey. What cannot be
 read honestly is refused: 16-bit colour (Pillow would cut it to 8 bit in silence), CMYK,
 animations.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from service.media.negotiation import JPEG, PNG
 from service.problems import PictureTooLarge, UnreadablePicture
@@ -24,13 +25,28 @@ FORMATS = {PNG: "PNG", JPEG: "JPEG"}
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 END = b"\0\0\0\0IEND\xaeB`\x82"
 ORIENTATION = 0x0112
-MAX_SIDE = 65535
-"""What JPEG can hold. A longer line of pixels is no picture, and padding would multiply it."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each orientation of EXIF."""
+JPEG_EXIF = 65_533
+"""Bytes of EXIF that JPEG can hold."""
+MAX_SIDE = 65500
+"""What libjpeg writes. A longer line of pixels is no picture, and padding would multiply it."""
+MAX_SCANS = 100
+"""Passes over a progressive JPEG; encoders make about ten. Each costs a pass over all pixels, for a few bytes."""
+SCAN = b"\xff\xda"
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Colour types of PNG."""
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, is a setting, and is met before decoding
-warnings.filterwarnings("error", module=r"PIL\.")  # what Pillow warns of is a broken file
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of broken metadata; each text would be remembered for good
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,8 @@ def inspect(data: bytes, kind: str, max_pixels: int) -> Header:
     if image.mode in ("CMYK", "YCCK"):
         raise UnreadablePicture("CMYK is not read; send the picture as RGB.")
     if kind == JPEG:
+        if data.count(SCAN) > MAX_SCANS:
+            raise UnreadablePicture(f"The JPEG has {data.count(SCAN)} scans; {MAX_SCANS} are read.")
         return Header(kind, width * height, None)
     if getattr(image, "is_animated", False):
         raise UnreadablePicture("The picture is an animation; send one frame.")
@@ -109,19 +127,21 @@ def read(data: bytes, kind: str) -> Picture:
     if kind == PNG and END not in data:  # Pillow takes one that lacks a little
         raise UnreadablePicture("The picture is cut off.")
     try:
+        if kind == PNG:
+            with _open(data, kind) as image:
+                image.verify()  # every checksum; decoding does not look at those of the pixels
         with _open(data, kind) as image:
             image.load()
             icc = image.info.get("icc_profile")
-            turned = ImageOps.exif_transpose(image)
-            exif = turned.getexif()
-            exif.pop(ORIENTATION, None)
+            turn, exif = _exif(image)
+            turned = image.transpose(turn) if turn is not None else image
             plain = turned.convert(_mode(turned)) if _mode(turned) != turned.mode else turned
             pixels = np.array(plain)
     except UnreadablePicture:
         raise
-    except Exception as error:  # Pillow raises a dozen kinds for a broken file, its warnings among them
+    except Exception as error:  # Pillow raises a dozen kinds for a broken file
         raise UnreadablePicture(f"The picture is broken: {error}") from error
-    picture = Picture(pixels, None, icc if isinstance(icc, bytes) else None, exif.tobytes() if exif else None)
+    picture = Picture(pixels, None, icc if isinstance(icc, bytes) else None, exif)
     if plain.mode in ("LA", "RGBA"):
         colours = pixels[..., 0] if plain.mode == "LA" else pixels[..., :3]
         return replace(picture, pixels=np.ascontiguousarray(colours), alpha=np.ascontiguousarray(pixels[..., -1]))
@@ -134,9 +154,8 @@ def write(picture: Picture, kind: str, quality: int = 90) -> bytes:
         return _write_png(picture)
     assert picture.jpeg_loses() is None
     buffer = io.BytesIO()
-    Image.fromarray(picture.pixels).save(
-        buffer, "JPEG", quality=quality, icc_profile=picture.icc, exif=picture.exif or b""
-    )
+    exif = picture.exif if picture.exif and len(picture.exif) <= JPEG_EXIF else b""
+    Image.fromarray(picture.pixels).save(buffer, "JPEG", quality=quality, icc_profile=picture.icc, exif=exif)
     return buffer.getvalue()
 
 
@@ -147,6 +166,17 @@ def _open(data: bytes, kind: str) -> Image.Image:
         raise UnreadablePicture(
             f"The body is not a readable {FORMATS[kind]}, which Content-Type says it is."
         ) from error
+
+
+def _exif(image: Image.Image) -> tuple[Image.Transpose | None, bytes | None]:
+    """How the picture must be turned, and the rest of its EXIF, as far as either can be read."""
+    turn = None
+    try:
+        exif = image.getexif()
+        turn = TURNS.get(exif.pop(ORIENTATION, 1))
+        return turn, exif.tobytes() if exif else None
+    except Exception:  # Pillow raises a dozen kinds for broken EXIF; the pixels were read before
+        return turn, None
 
 
 def _mode(image: Image.Image) -> str:

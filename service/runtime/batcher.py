@@ -36,9 +36,9 @@ class Waiting(Generic[Ask, Answer]):
     """Rows in the order of arrival, by key; the keys take turns."""
 
     def __init__(self, max_batch: int, max_cost: int, setting: str, max_run: int | None = None) -> None:
-        """The work that waits costs at most `max_cost`; a batch of several rows at most `max_run`, if that is less."""
+        """The work that waits costs at most `max_cost`; a batch of several rows, where it is given, `max_run`."""
         self.max_batch, self.max_cost, self.setting = max_batch, max_cost, setting
-        self.max_run = max_cost if max_run is None else max_run
+        self.max_run = max_run
         self.cost = 0
         self._groups: dict[Hashable, deque[Entry[Ask, Answer]]] = {}
 
@@ -61,7 +61,9 @@ class Waiting(Generic[Ask, Answer]):
     def take(self) -> list[Entry[Ask, Answer]]:
         """The next batch, of one key. Callers that left are dropped, late ones are told and dropped."""
         key, group = next(iter(self._groups.items()))
-        most = max(1, min(self.max_batch, self.max_run // group[0].cost))
+        most = self.max_batch
+        if self.max_run is not None:  # rows of one key cost the same
+            most = max(1, min(most, self.max_run // group[0].cost))
         batch: list[Entry[Ask, Answer]] = []
         while group and len(batch) < most:
             entry = group.popleft()

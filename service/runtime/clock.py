@@ -43,4 +43,5 @@ class Clock:
 
     def server_timing(self) -> str:
         """The header's value, in milliseconds."""
-        return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in self.spent.items())
+        spent = list(self.spent.items())  # at once: a thread may add a stage meanwhile
+        return ", ".join(f"{stage};dur={1000 * seconds:.2f}" for stage, seconds in spent)

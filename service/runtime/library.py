@@ -2,8 +2,9 @@
 
 A scan runs in a thread and builds the next state beside the current one; publishing it is
 one assignment. A call keeps the version that it started with, so a version whose folder is
-gone ends with its last call. Every version that verifies stays loaded and can be asked for
-by number; the greatest is the default.
+gone ends with its last call; one whose folder was damaged after it was loaded goes on.
+Every version that verifies stays loaded and can be asked for by number; the greatest is the
+default.
 """
 
 import asyncio
@@ -110,6 +111,8 @@ class Found:
 
     signature: Signature
     outcome: Model | Refused
+    reason: str | None = None
+    """Why what the folder holds now is not served in place of `outcome`, which was loaded before."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,10 @@ class Shelf:
         """Why the others are not."""
         found = self.found.get(name, {})
         return {number: entry.outcome.reason for number, entry in found.items() if isinstance(entry.outcome, Refused)}
+
+    def reason(self, name: str, number: int) -> str | None:
+        """Why a loaded version's folder could not be loaded again."""
+        return self.found[name][number].reason
 
     def names(self) -> list[str]:
         """Every name that has a folder."""
@@ -176,6 +183,8 @@ class Library:
             outcome = Refused(f"onnxruntime: {error}")
         if isinstance(outcome, Refused):
             log.warning("refused %s version %d: %s", name, number, outcome.reason)
+            if known is not None and isinstance(known.outcome, Model):
+                return Found(signature, known.outcome, outcome.reason)
         return Found(signature, outcome)
 
     def resolve(self, name: str, version: int | None) -> Model:

@@ -77,6 +77,7 @@ class Catalogue:
         self.popularity = np.array([item.popularity for item in items])
         self.answers = [{"item": item.id, "title": item.title} for item in items]
         self.attributes = [{name: _plain(value) for name, value in item.attributes.items()} for item in items]
+        self._nothing = np.zeros(len(items), bool)
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._lists: dict[str, dict[str, NDArray[np.bool_]]] = {}
         for name, kind in task.attributes.items():
@@ -115,10 +116,13 @@ class Catalogue:
                 mask &= (self._numbers[name] >= rule.low) & (self._numbers[name] <= rule.high)
                 continue
             if rule.any:
-                mask &= np.logical_or.reduce([self._having(name, entry) for entry in rule.any])
-            for entry in rule.all:
+                found = np.zeros(len(self.items), bool)
+                for entry in set(rule.any):
+                    found |= self._having(name, entry)
+                mask &= found
+            for entry in set(rule.all):
                 mask &= self._having(name, entry)
-            for entry in rule.none:
+            for entry in set(rule.none):
                 mask &= ~self._having(name, entry)
         return mask
 
@@ -126,8 +130,7 @@ class Catalogue:
         return [self.index[item] for item in ids if item in self.index]
 
     def _having(self, name: str, entry: str) -> NDArray[np.bool_]:
-        found = self._lists[name].get(entry)
-        return np.zeros(len(self.items), bool) if found is None else found
+        return self._lists[name].get(entry, self._nothing)
 
 
 def _plain(value: Value) -> list[str] | float | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CORE = 512
+CORE = 768
 """Pixels of a core's side: bounds the memory of a run, whatever the picture's size."""
 
 

@@ -16,6 +16,7 @@ import uvicorn
 from PIL import Image
 
 from service.app import create_app
+from service.protocol import Protocol
 from service.settings import Settings
 from service.state import State
 from tests.versions import publish_all
@@ -29,7 +30,7 @@ class Served(uvicorn.Server):
         self.app = create_app(self.state)
         self.up = threading.Event()
         self.loop: asyncio.AbstractEventLoop
-        super().__init__(uvicorn.Config(self.app, port=0, loop="uvloop", http="httptools", ws="none", log_config=None))
+        super().__init__(uvicorn.Config(self.app, port=0, loop="uvloop", http=Protocol, ws="none", log_config=None))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -89,7 +89,13 @@ def test_the_form_of_the_answer(client: Client) -> None:
 def test_wrong_parameters_are_pointed_at(client: Client, query: str, pointer: str) -> None:
     answer = client.post(f"/v1/denoise?{query}", content=png(8, 8), headers={"content-type": "image/png"})
     detail = refused(answer, 422, "invalid-fields", pointer)
-    assert ("not served by this release" in detail) == (query == "view=compare")
+    assert ("not served by this release: leave it out or send result" in detail) == (query == "view=compare")
+
+
+def test_too_many_parameters(client: Client) -> None:
+    query = "&".join(f"p{number}=1" for number in range(4000))
+    answer = client.post(f"/v1/denoise?{query}", content=png(8, 8), headers={"content-type": "image/png"})
+    assert "one of 4000 query parameters; 50 are allowed" in refused(answer, 422, "invalid-fields", "/p50")
 
 
 def test_hostile_and_broken_pictures(client: Client) -> None:

@@ -84,7 +84,10 @@ def test_a_sheet_is_near_square(client: Client) -> None:
 def test_single_is_one_picture(client: Client) -> None:
     assert ask(client, form="single", seed=1).content == ask(client, seed=1).content
     refused(ask(client, "image/png", form="single", count=2), 406, "not-acceptable")
-    assert ask(client, form="single", count=2).headers["content-type"] == "application/json"
+    for accept in ("*/*", "image/png, */*;q=0.1", "application/json-seq, */*"):
+        refused(ask(client, accept, form="single", count=2), 406, "not-acceptable")
+    for accept in ("application/json", "image/png, application/json;q=0.1", "application/*, image/png;q=0.5"):
+        assert ask(client, accept, form="single", count=2).headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,8 @@ def test_wrong_fields_are_pointed_at(client: Client, fields: dict[str, Any], poi
 
 @pytest.mark.parametrize("name", ["latents", "interpolate", "lattice", "edit"])
 def test_what_is_not_served_yet_says_so(client: Client, name: str) -> None:
-    assert "not served by this release" in refused(ask(client, **{name: []}), 422, "invalid-fields", f"/{name}")
+    detail = refused(ask(client, **{name: []}), 422, "invalid-fields", f"/{name}")
+    assert detail.endswith("is not served by this release: leave it out")
 
 
 def test_too_many_pictures(client: Client) -> None:

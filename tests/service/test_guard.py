@@ -1,8 +1,10 @@
 import asyncio
 import http.client
 import json
+import logging
 import socket
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -47,7 +49,37 @@ def test_unknown_paths_and_methods(client: httpx.Client) -> None:
     answer = client.get("/v1/denoise")
     refused(answer, 405, "method")
     assert answer.headers["allow"] == "POST"
-    assert client.post("/readyz").headers["allow"] == "GET"
+    assert client.post("/readyz").headers["allow"] == "GET, HEAD"
+    refused(client.post("/readyz"), 405, "method")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/docs", "/v1/models", "/v1/models/photo-dae", "/openapi.json"])
+def test_head_is_get_without_the_body(client: httpx.Client, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == get.headers[name]
+
+
+def test_head_elsewhere(client: httpx.Client) -> None:
+    assert client.head("/").status_code == client.get("/").status_code
+    assert client.head("/nothing").status_code == 404
+    answer = client.head("/v1/generate")
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (405, "POST", b"")
+
+
+def test_a_path_forges_no_line_of_the_log(zoo: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(zoo) as (server, client), caplog.at_level(logging.DEBUG, "service.requests"):
+
+        async def broken(request: Request) -> Response:
+            raise RuntimeError
+
+        server.app.add_api_route("/broken/{rest}", broken)
+        refused(client.get("/a%0Aforged%1B%00%E2%80%A8"), 404, "unknown-path")
+        refused(client.get("/broken/%0Aforged%1B%00"), 500, "internal")
+    messages = [record.getMessage() for record in caplog.records if record.name == "service.requests"]
+    assert len([message for message in messages if "forged" in message]) == 3
+    assert all(message.isprintable() and message.isascii() for message in messages)
 
 
 def test_bytes_are_counted_whatever_is_declared(zoo: Path) -> None:
@@ -152,3 +184,34 @@ def test_a_refused_request_is_no_longer_in_flight(served: tuple[Served, httpx.Cl
     client.post("/v1/generate", json={"count": 0})
     assert asyncio.run_coroutine_threadsafe(server.state.idle.wait(), server.loop).result(10)
     assert server.state.in_flight == 0
+
+
+def until_held(server: Served, size: int) -> None:
+    """The server counts in its own thread; an answer comes a little before its request's body is let go."""
+    end = time.monotonic() + 20
+    while server.state.buffered_bytes != size:
+        assert time.monotonic() < end, server.state.buffered_bytes
+
+
+def test_bodies_are_held_up_to_a_limit_over_all_connections(zoo: Path) -> None:
+    with serving(zoo, max_buffered_bytes=2000) as (server, client):
+        kind = "content-type: application/json"
+        head = f"POST /v1/recommend HTTP/1.1\r\nhost: a\r\n{kind}\r\ncontent-length: 1500\r\n\r\n".encode()
+        headers = dict([kind.split(": ")])
+        body = ASK.ljust(1500)
+        with raw(server.port, head + body[:1400]) as connection:
+            until_held(server, 1400)
+            answer = client.post("/v1/recommend", content=ASK.ljust(601), headers=headers)
+            refused(answer, 503, "overloaded", setting="HARMONIUM_MAX_BUFFERED_BYTES")
+            assert answer.headers["retry-after"] == "1"
+            until_held(server, 1400)
+            assert client.post("/v1/recommend", content=ASK.ljust(600), headers=headers).status_code == 200
+            until_held(server, 1400)
+            connection.sendall(body[1400:])
+            assert parsed(connection).status_code == 200
+        until_held(server, 0)
+        assert client.post("/v1/recommend", content=ASK.ljust(5000), headers=headers).status_code == 200  # alone
+        until_held(server, 0)
+        with raw(server.port, head + body[:1400]):
+            until_held(server, 1400)
+        until_held(server, 0)

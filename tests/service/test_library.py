@@ -149,3 +149,23 @@ def _sample_with_noise(data: bytes) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **changed)
     return buffer.getvalue()
+
+
+@pytest.mark.parametrize("damage", [b"broken", None])
+def test_a_loaded_version_whose_folder_is_damaged_goes_on(tmp_path: Path, damage: bytes | None) -> None:
+    publish_all(tmp_path)
+    graph = tmp_path / "photo-dae" / "1" / "clean.onnx"
+    sound = graph.read_bytes()
+    with serving(tmp_path) as (_, client):
+        if damage is None:
+            graph.unlink()
+        else:
+            graph.write_bytes(damage)
+        model = until(client, lambda model: "reason" in model["versions"][0], "photo-dae")
+        assert states(model) == {1: "live"}
+        assert "clean.onnx" in model["versions"][0]["reason"]
+        assert client.get("/readyz").status_code == 200
+        answer = client.post("/v1/denoise", content=png(8, 8), headers={"content-type": "image/png"})
+        assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
+        graph.write_bytes(sound)
+        until(client, lambda model: "reason" not in model["versions"][0], "photo-dae")

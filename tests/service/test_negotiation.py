@@ -60,6 +60,38 @@ def test_refusals_name_what_is_served(client: httpx.Client) -> None:
     assert "application/json" in refused(answer, 415, "unsupported-type")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity, BR"])
+def test_compressed_bodies_are_refused(client: httpx.Client, encoding: str) -> None:
+    for path, kind in (("recommend", "application/json"), ("denoise", "image/png"), ("encode", "image/png")):
+        headers = {"content-type": kind, "content-encoding": encoding}
+        detail = refused(client.post(f"/v1/{path}", content=b"", headers=headers), 415, "unsupported-type")
+        assert f"{encoding.split()[-1]}; bodies are sent unencoded" in detail
+
+
+def test_an_identity_encoding_is_none(client: httpx.Client) -> None:
+    headers = {"content-encoding": "Identity"}
+    assert client.post("/v1/generate", json={}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/recommend"),
+        ("POST", "/v1/generate"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/photo-dae"),
+        ("GET", "/v1/models/photo-dae/versions/1"),
+    ],
+)
+def test_query_parameters_are_not_ignored(client: httpx.Client, method: str, path: str) -> None:
+    body = {"json": {"users": [{}]} if path == "/v1/recommend" else {}} if method == "POST" else {}
+    detail = refused(
+        client.request(method, f"{path}?seed=1&a/b&seed=2", **body), 422, "invalid-fields", "/seed", "/a~1b"
+    )
+    assert ("JSON body" in detail) == (method == "POST")
+    assert client.request(method, f"{path}?", **body).status_code == 200
+
+
 def test_accept_is_decided_before_the_body_is_read(client: httpx.Client) -> None:
     answer = client.post("/v1/recommend", content=b"{", headers={"accept": "text/html"})
     refused(answer, 406, "not-acceptable")

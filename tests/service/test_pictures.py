@@ -1,6 +1,9 @@
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from service.media.negotiation import JPEG, PNG
-from service.media.pictures import MAX_SIDE, Picture, inspect, read, write
+from service.media.pictures import MAX_SIDE, ORIENTATION, Picture, inspect, read, write
 from service.problems import PictureTooLarge, UnreadablePicture
 from tests.service.conftest import encoded, opened, pixels, png
 
@@ -142,6 +145,32 @@ def test_every_cut_is_refused(kind: str) -> None:
             read(data[:size], kind)
 
 
+def test_a_damaged_byte_of_a_png_is_refused() -> None:
+    whole = png(40, 48)
+    at = whole.index(b"IDAT")
+    for place in (at + 20, at - 1, len(whole) - 14):  # a pixel, a length, the checksum of the pixels
+        broken = whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :]
+        with pytest.raises(UnreadablePicture):
+            read(broken, PNG)
+    assert read(whole, PNG).height == 40
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_decoding() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (640, 640)).save(buffer, "JPEG", progressive=True)
+    honest = buffer.getvalue()
+    inspect(honest, JPEG, 10**6)
+    last = honest[honest.rindex(b"\xff\xda") : -2]
+    with pytest.raises(UnreadablePicture, match="scans"):
+        inspect(honest[:-2] + last * 200 + honest[-2:], JPEG, 10**6)
+
+
+def test_the_longest_side_can_be_written_as_either_type() -> None:
+    line = Picture(np.zeros((1, MAX_SIDE, 3), np.uint8))
+    for kind in (PNG, JPEG):
+        assert inspect(write(line, kind), kind, 10**6).pixels == MAX_SIDE
+
+
 def test_jpeg_is_written_with_quality_profile_and_grey() -> None:
     picture = Picture(pixels(64, 64), icc=ICC)
     small, large = write(picture, JPEG, 10), write(picture, JPEG, 95)
@@ -174,3 +203,52 @@ def test_written_png_is_valid_to_others() -> None:
     data = write(Picture(pixels(30, 40, 3)), PNG)
     image = Image.open(io.BytesIO(data))
     image.verify()
+
+
+def warned_of(data: bytes) -> bytes:
+    """A JPEG whose EXIF ends too early, of which Pillow warns."""
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x0131] = 6, "software with a long name"
+    whole = encoded(opened(data), "JPEG", exif=exif)
+    start = whole.index(b"\xff\xe1")
+    size = struct.unpack(">H", whole[start + 2 : start + 4])[0]
+    short = whole[start + 4 : start + 2 + size - 12]
+    return whole[:start] + b"\xff\xe1" + struct.pack(">H", len(short) + 2) + short + whole[start + 2 + size :]
+
+
+def test_a_photo_is_read_whatever_pillow_warns_of() -> None:
+    """In a process of its own, because pytest has its own filter of warnings, and it makes errors of them."""
+    data = warned_of(png(8, 24))
+    with pytest.warns(UserWarning, match="Truncated"):
+        Image.open(io.BytesIO(data)).getexif()
+    code = """
+import sys
+from service.media import pictures
+data = sys.stdin.buffer.read()
+pictures.inspect(data, pictures.JPEG, 1000)
+picture = pictures.read(data, pictures.JPEG)
+pictures.write(picture, pictures.JPEG)
+print(picture.pixels.shape)
+try:
+    pictures.read(data[:-200], pictures.JPEG)
+except pictures.UnreadablePicture:
+    print("cut")
+"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, input=data, capture_output=True, timeout=60)
+    assert (done.stdout, done.stderr) == (b"(24, 8)\ncut\n", b"")
+
+
+@pytest.mark.parametrize("exif", [b"eXIfMM\0*\xff\xff\xff\xff", b"eXIfbroken", b"eXIf"])
+def test_broken_exif_is_dropped(exif: bytes) -> None:
+    picture = read(handmade(2, 2, 8, 0, bytes(6), exif), PNG)
+    assert picture.pixels.shape == (2, 2)
+    assert picture.exif is None
+
+
+def test_more_exif_than_jpeg_can_hold_is_dropped_there() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a" * 70_000
+    picture = read(encoded(Image.fromarray(pixels(8, 8)), exif=exif), PNG)
+    assert opened(write(picture, PNG)).getexif()[0x010F] == "a" * 70_000
+    assert dict(opened(write(picture, JPEG)).getexif()) == {}

@@ -15,7 +15,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
+
+from tests.service.conftest import encoded
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,3 +122,23 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence(tmp_path: Path, name:
     assert done.stdout == ""
     assert done.stderr.startswith(f"HARMONIUM_{name} is {value!r}, but ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_slow_reader_gets_the_whole_answer(zoo: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (4000, 4000), np.uint8)
+    body = encoded(Image.fromarray(noise), compress_level=0)
+    head = f"POST /v1/denoise?amount=0 HTTP/1.1\r\nhost: a\r\ncontent-type: image/png\r\ncontent-length: {len(body)}"
+    with running(zoo, tmp_path) as (process, port, _), socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(30)
+        slow.connect(("127.0.0.1", port))
+        slow.sendall(head.encode() + b"\r\n\r\n" + body)
+        answer = http.client.HTTPResponse(slow)
+        answer.begin()
+        size = int(answer.getheader("content-length") or 0)
+        assert size > 15_000_000  # more than the system takes from the service at once
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2.5)
+        assert len(answer.read()) == size
+        assert process.wait(20) == 0

@@ -132,3 +132,9 @@ def test_the_noise_level_is_estimated_once_and_capped() -> None:
     assert restore.noise_level(picture, 29.5, task) == 29.5
     assert restore.noise_level(picture, 100, task) == 30
     assert restore.noise_level(picture[:1], "auto", task) == 0
+
+
+def test_a_core_is_large_beside_the_overlap_of_the_shipped_model() -> None:
+    (tile,) = tiles.cut(768, 768, 8, 96)
+    assert tile.keep == (slice(0, 768), slice(0, 768))
+    assert len(list(tiles.cut(776, 768, 8, 96))) == 2

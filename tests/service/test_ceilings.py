@@ -1,0 +1,127 @@
+"""Bodies that are small to send and large to hold."""
+
+import asyncio
+import os
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from models.manifest import Recommend
+from service.api.recommend import MOST_ENTRIES, MOST_LISTED
+from service.app import create_app
+from service.runtime.clock import Clock
+from service.runtime.ranking import Catalogue, ListRule
+from service.settings import MOST_RATINGS, MOST_USERS, Settings
+from service.state import State
+from tests.service.conftest import refused
+from tests.versions import film_items, recommend
+
+RATING = {"item": "1", "rating": 5}
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"users": [{}] * (MOST_USERS + 1)}, "/users"),
+        ({"users": [{"ratings": [RATING] * (MOST_RATINGS + 1)}]}, "/users/0/ratings"),
+        ({"users": [{"liked": ["1"] * (MOST_RATINGS + 1)}]}, "/users/0/liked"),
+        ({"users": [{}], "allow": ["1"] * (MOST_LISTED + 1)}, "/allow"),
+        ({"users": [{}], "deny": ["1"] * (MOST_LISTED + 1)}, "/deny"),
+        *(
+            ({"users": [{}], "filter": {"genres": {kind: ["Comedy"] * (MOST_ENTRIES + 1)}}}, f"/filter/genres/{kind}")
+            for kind in ("any", "all", "none")
+        ),
+    ],
+)
+def test_every_list_has_a_ceiling(client: httpx.Client, fields: Any, pointer: str) -> None:
+    assert "at most" in refused(client.post("/v1/recommend", json=fields), 422, "invalid-fields", pointer)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"users": [1, 1]}, "/users/0"),
+        ({"users": [{"ratings": [1, 1]}]}, "/users/0/ratings/0"),
+        ({"users": [{"liked": [1.5, 1.5]}]}, "/users/0/liked/0"),
+        ({"users": [{}], "allow": [1.5, 1.5]}, "/allow/0"),
+        ({"users": [{}], "deny": [1.5, 1.5]}, "/deny/0"),
+        *(({"users": [{}], "filter": {"g": {kind: [1, 1]}}}, f"/filter/g/{kind}/0") for kind in ("any", "all", "none")),
+    ],
+)
+def test_the_first_fault_of_a_list_ends_it(client: httpx.Client, fields: Any, pointer: str) -> None:
+    refused(client.post("/v1/recommend", json=fields), 422, "invalid-fields", pointer)
+
+
+def test_faults_beyond_counting_are_counted_only(client: httpx.Client) -> None:
+    body = {"users": [{}]} | {f"x{number}": 1 for number in range(5000)}
+    assert "5000 faults" in refused(client.post("/v1/recommend", json=body), 422, "invalid-fields", "")
+
+
+@pytest.mark.parametrize(("setting", "most"), [("max_users", MOST_USERS), ("max_ratings", MOST_RATINGS)])
+def test_a_setting_cannot_pass_the_ceiling(setting: str, most: int) -> None:
+    assert getattr(Settings(**{setting: most}), setting) == most
+    with pytest.raises(ValueError, match=setting):
+        Settings(**{setting: most + 1})
+
+
+def test_a_long_filter_takes_no_memory_per_entry() -> None:
+    manifest, _ = recommend()
+    task = manifest.task(Recommend)
+    assert task is not None
+    catalogue = Catalogue(film_items(), task)
+    entries = ("Western",) * 50_000 + ("Comedy",) * 50_000
+    expected = catalogue.listable((), (), {"genres": ListRule(any=("Comedy",))})
+    tracemalloc.start()
+    mask = catalogue.listable((), (), {"genres": ListRule(any=entries)})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+    assert (mask == expected).all()
+    assert mask.any()
+
+
+async def test_many_users_leave_turns_of_the_loop_to_others(zoo: Path) -> None:
+    state = State(Settings(models=str(zoo)))
+    state.library.shelf = state.library.scan()
+    transport = httpx.ASGITransport(create_app(state))
+
+    async def turns_of_a_call(users: int) -> int:
+        """While nothing else runs and nothing is waited for."""
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            call = asyncio.ensure_future(client.post("/v1/recommend", json={"users": [{}] * users}))
+            turns = 0
+            while not call.done():
+                await asyncio.sleep(0)
+                turns += 1
+            assert call.result().status_code == 200
+            return turns
+
+    alone, many = await turns_of_a_call(1), await turns_of_a_call(101)
+    assert many - alone >= 200  # two for each user; batches of the graph give fewer
+
+
+def test_a_stage_may_be_added_while_the_header_is_made() -> None:
+    clock = Clock(1)
+
+    class Growing(float):
+        """A thread that comes at the worst time."""
+
+        def __rmul__(self, other: float) -> float:
+            clock.add("late", 1)
+            return other * float(self)
+
+    clock.spent["early"] = Growing(1)
+    assert clock.server_timing() == "early;dur=1000.00"
+
+
+def test_cores_are_counted_where_the_system_does_not_tell_which_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    State(Settings()).pool.close()
+
+
+def test_a_path_with_a_slash_too_many_is_unknown(client: httpx.Client) -> None:
+    for path in ("/v1/recommend/", "/v1/models/", "/livez/"):
+        refused(client.post(path, json={}), 404, "unknown-path")

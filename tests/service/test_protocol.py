@@ -1,0 +1,93 @@
+import contextlib
+import http.client
+import json
+import socket
+
+import httpx
+import pytest
+
+from service.protocol import MOST_BYTES
+from tests.service.conftest import Served
+
+START = b"GET /livez HTTP/1.1\r\nhost: a\r\n"
+BODY = json.dumps({"users": [{}]}).encode()
+
+
+def connected(served: tuple[Served, httpx.Client]) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served[0].port), 30)
+
+
+def sent(connection: socket.socket, data: bytes) -> bytes:
+    """What comes back until the server closes; it may do so while there is more to send."""
+    with contextlib.suppress(ConnectionError):
+        connection.sendall(data)
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        START + b"x-long: " + b"a" * MOST_BYTES,
+        START + b"x-long: " + b"a" * 4_000_000 + b"\r\n\r\n",
+        START + b"x-long: a\r\n" * 6000 + b"\r\n",
+        START + b"a" * MOST_BYTES,
+        b"GET /" + b"a" * MOST_BYTES,
+        b"GET /" + b"a" * MOST_BYTES + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=["unfinished", "huge", "many", "name", "path-unfinished", "path"],
+)
+def test_a_head_above_the_limit_is_answered_with_431(served: tuple[Served, httpx.Client], head: bytes) -> None:
+    with connected(served) as connection:
+        answer = sent(connection, head)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"connection: close\r\n" in answer
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"2\r\n{}\r\n0\r\nx-long: " + b"a" * 4_000_000 + b"\r\n\r\n",
+        b"2\r\n{}\r\n0\r\n" + b"x-long: a\r\n" * 6000 + b"\r\n",
+        b"2;" + b"a" * 4_000_000 + b"\r\n{}\r\n0\r\n\r\n",
+    ],
+    ids=["trailer", "trailers", "extension"],
+)
+def test_what_surrounds_chunks_is_limited_too(served: tuple[Served, httpx.Client], more: bytes) -> None:
+    head = b"POST /v1/generate HTTP/1.1\r\nhost: a\r\nconnection: close\r\n"
+    head += b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    with connected(served) as connection:
+        assert b" 200 " in sent(connection, head + b"2;a=b\r\n{}\r\n0\r\nx-short: a\r\n\r\n")
+    with connected(served) as connection:
+        assert b" 200 " not in sent(connection, head + more)
+
+
+def test_a_head_at_the_limit_is_served_and_the_connection_lives(served: tuple[Served, httpx.Client]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served[0].port, timeout=30)
+    json_body = {"content-type": "application/json"}
+    for _ in range(3):
+        connection.request("GET", "/livez", headers={"x-long": "a" * (MOST_BYTES - 200)})
+        answer = connection.getresponse()
+        assert (answer.status, bool(answer.read())) == (200, True)
+        first = connection.sock
+        connection.request("POST", "/v1/recommend", BODY.ljust(1_000_000), json_body)
+        answer = connection.getresponse()
+        assert (answer.status, bool(answer.read())) == (200, True)
+        assert connection.sock is first
+    connection.close()
+
+
+def test_pipelined_requests_are_counted_one_by_one(served: tuple[Served, httpx.Client]) -> None:
+    request = START + b"x-long: " + b"a" * 30_000 + b"\r\n"
+    with connected(served) as connection:
+        answer = sent(connection, (request + b"\r\n") * 9 + request + b"connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 OK") == 10
+
+
+def test_what_is_no_http_is_still_answered_with_400(served: tuple[Served, httpx.Client]) -> None:
+    with connected(served) as connection:
+        assert sent(connection, b"no HTTP\r\n\r\n").startswith(b"HTTP/1.1 400 ")
