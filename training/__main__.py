@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "var" / "runs"
 EXAMPLES = """
 examples:
-  python -m training list
+  python -m training list digits-vae
   python -m training run digits-vae --data-dir ~/data
   python -m training run photo-dae --data-dir ~/data --budget 20m --set channels=16,32,64
   python -m training train movies-rbm --data-dir ~/data --resume
@@ -53,6 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def list_recipes(options: argparse.Namespace) -> None:
+    if options.recipe:
+        found = recipe.find(options.recipe)
+        for name, field in type(found.settings).model_fields.items():
+            print(f"{name}={getattr(found.settings, name)}".ljust(36), field.description or "")
+        return
     for name in recipe.names():
         found = recipe.find(name)
         print(f"{name:20} {found.summary}\n{'':20} data: {found.source.credit.data}")
@@ -193,7 +198,9 @@ def arguments_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    verbs.add_parser("list", help="show the recipes").set_defaults(command=list_recipes)
+    shown = verbs.add_parser("list", help="show the recipes, or the settings of one")
+    shown.add_argument("recipe", metavar="RECIPE", nargs="?", help="show what --set can change for this one")
+    shown.set_defaults(command=list_recipes)
     moved = verbs.add_parser("adopt", help="move the newest version into the shipped models")
     moved.add_argument("recipe", metavar="RECIPE", help="a name from `list`")
     moved.set_defaults(command=adopt, models=None)

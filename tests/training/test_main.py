@@ -63,6 +63,16 @@ def test_the_module_runs_as_a_program_and_lists_the_recipes() -> None:
     assert "data: MNIST, 70,000 handwritten digits" in done.stdout
 
 
+def test_list_shows_what_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
+    status, told, _ = say(capsys, "list", "digits-vae")
+    assert status == 0
+    settings = recipe.find("digits-vae").settings
+    shown = [line.split()[0] for line in told.splitlines()]
+    assert [entry.partition("=")[0] for entry in shown] == list(type(settings).model_fields)
+    assert "latent_size=24" in shown
+    assert all(len(line.split()) > 1 for line in told.splitlines()), "a setting without a description"
+
+
 def test_help_names_the_commands_and_its_examples_are_sound(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main(["--help"])
@@ -74,7 +84,7 @@ def test_help_names_the_commands_and_its_examples_are_sound(capsys: pytest.Captu
     assert len(examples) >= 4
     for example in examples:
         options = command.arguments_parser().parse_args(example.split())
-        if options.verb != "list":
+        if options.recipe:
             found = recipe.find(options.recipe)
             found.settings.changed(getattr(options, "set", None) or [])
 

@@ -106,7 +106,7 @@ DIGITS = Source(
         citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "
         "Proc. IEEE 1998.",
     ),
-    files="\n".join(f"  {file} (MD5 {md5})" for file, md5 in DIGIT_FILES.items()),
+    files="four files:\n  " + "\n  ".join(f"{file} (MD5 {md5})" for file, md5 in DIGIT_FILES.items()),
     read=partial(read, files=DIGIT_FILES, classes=DIGIT_CLASSES, name="MNIST"),
     synthetic=synthetic,
 )

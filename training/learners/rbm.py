@@ -40,8 +40,8 @@ class RbmSettings(Settings):
     rating_hidden: Annotated[int, Field(ge=1, description="hidden units of the machine that predicts ratings")] = 100
     rating_learning_rate: Annotated[float, Field(gt=0, description="highest rate of the latter")] = 0.05
     gibbs_steps: Annotated[int, Field(ge=1, description="k of CD-k")] = 1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of both optimisers")] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, description="of the weights, not of the biases")] = 1e-4
 
 
 class Rbm(nn.Module):

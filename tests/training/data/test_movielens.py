@@ -90,7 +90,7 @@ def test_a_missing_part_is_named(fixed: Path, part: str) -> None:
         movielens.SOURCE.load(fixed)
     assert str(caught.value).startswith(f"{file} is not there. The folder must hold ratings.dat and movies.dat")
     assert "MD5 of the zip c4d9eecfca2ab87c1945afe126590906" in str(caught.value)
-    assert "Research and non-commercial use" in str(caught.value)
+    assert movielens.SOURCE.credit.licence in str(caught.value)
 
 
 @pytest.mark.parametrize("part", movielens.SPLIT)
