@@ -22,9 +22,6 @@ class Settings(BaseModel):
     final_rate: Annotated[float, Field(ge=0, le=1, description="where the cosine ends, as a share of the rate")] = 0.01
     ema: Annotated[float, Field(ge=0, lt=1, description="decay of the averaged weights that are exported")] = 0.999
     clip_norm: Annotated[float, Field(gt=0, description="longest gradient")] = 1e6
-    precision: Annotated[
-        Literal["float32", "bfloat16"], Field(description="of the forward pass; weights and losses stay float32")
-    ] = "float32"
 
     def changed(self, pairs: list[str]) -> "Settings":
         """A copy with `key=value` pairs applied; a list is written `8,16,32`.
@@ -43,3 +40,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise SettingError(f"--set {first['loc'][0]}={first['input']}: {first['msg']}") from error
+
+
+class NetworkSettings(Settings):
+    """Of networks whose forward pass may run in half precision. Energies may not: their differences are small."""
+
+    precision: Annotated[
+        Literal["float32", "bfloat16"], Field(description="of the forward pass; weights and losses stay float32")
+    ] = "float32"

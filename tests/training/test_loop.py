@@ -238,7 +238,7 @@ def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path: Path) -> 
 
 
 def test_a_run_keeps_its_settings(tmp_path: Path) -> None:
-    kept = settings(steps=3, seed=9, precision="bfloat16")
+    kept = settings(steps=3, seed=9, ema=0.5)
     train(Slope(kept), tmp_path)
     assert loop.stored_settings(tmp_path, Settings) == kept
 
@@ -385,3 +385,17 @@ def test_a_stored_run_of_another_release_is_refused_in_words(tmp_path: Path) -> 
     assert loop.stored_settings(tmp_path, VaeSettings).latent_size == 24
     with pytest.raises(NoCheckpoint, match="another release"):
         loop.stored_settings(tmp_path, Settings)  # to which `latent_size` is unknown
+
+
+@pytest.mark.parametrize("name", ["photo-dae", "digits-vae", "digits-gan"])
+def test_half_precision_runs_the_forward_pass_only(name: str, tmp_path: Path) -> None:
+    whole, half = (tiny.learner(name, "steps=3", f"precision={kind}") for kind in ("float32", "bfloat16"))
+    figures: list[dict[str, float]] = []
+    for place, learner in enumerate((whole, half)):
+        train(learner, tmp_path / str(place))
+        assert all(parameter.dtype == torch.float32 for parameter in learner.parameters())
+        lines = (tmp_path / str(place) / loop.LOG).read_text().splitlines()
+        figures.append({key: value for key, value in json.loads(lines[0]).items() if key.endswith("/loss")})
+    assert figures[0] != figures[1], "the setting changes nothing"
+    for key, value in figures[0].items():
+        assert figures[1][key] == pytest.approx(value, rel=0.02)

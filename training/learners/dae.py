@@ -21,10 +21,10 @@ from torch.nn import functional
 from models.manifest import Denoise
 from training.data.photographs import Photographs
 from training.learners.learner import Batch, Export, Learner, Losses
-from training.settings import Settings
+from training.settings import NetworkSettings
 
 
-class DaeSettings(Settings):
+class DaeSettings(NetworkSettings):
     channels: Annotated[
         tuple[int, ...], Field(min_length=1, max_length=4, description="of each scale, fine to coarse")
     ] = (

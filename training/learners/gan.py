@@ -23,13 +23,13 @@ from torch.nn import functional
 from models.manifest import Generate
 from training.data.mnist import Pictures
 from training.learners.learner import Batch, Export, Learner, Losses
-from training.settings import Settings
+from training.settings import NetworkSettings
 
 SIDE = 28
 R1_EVERY = 16
 
 
-class GanSettings(Settings):
+class GanSettings(NetworkSettings):
     latent_size: Annotated[int, Field(ge=1, description="length of the latent vector")] = 128
     embedding: Annotated[int, Field(ge=1, description="length of the generator's class embedding")] = 32
     generator_channels: Annotated[tuple[int, int], Field(description="at 7x7 and 14x14 pixels")] = (128, 64)

@@ -21,12 +21,12 @@ from torch.nn import functional
 from models.manifest import Encode, Generate
 from training.data.mnist import Pictures
 from training.learners.learner import Batch, Export, Learner, Losses
-from training.settings import Settings
+from training.settings import NetworkSettings
 
 SIDE = 28
 
 
-class VaeSettings(Settings):
+class VaeSettings(NetworkSettings):
     latent_size: Annotated[int, Field(ge=1, description="length of the code")] = 24
     channels: Annotated[tuple[int, int], Field(description="at 14x14 and at 7x7 pixels")] = (32, 64)
     hidden: Annotated[int, Field(ge=1, description="units of the dense layer beside the code")] = 160
