@@ -140,13 +140,11 @@ def _prepare(options: argparse.Namespace, *, stored: bool) -> tuple[Recipe[Any],
 
 def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner: Any, outcome: Any) -> None:
     from training import export as exporter
-    from training import loop
     from training.publish import publish
 
-    device = loop.describe(learner.device)
     graphs, recordings = exporter.export(learner)
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
-    path = publish(found, learner, data, outcome, graphs, recordings, _store(options), device)
+    path = publish(found, learner, data, outcome, graphs, recordings, _store(options))
     number = int(path.name)
     _print(list(verify(path, found.name, number).manifest.metrics))
     print(f"Published {found.name} version {number}: {path}")

@@ -52,9 +52,10 @@ class Unfinished(Exception):
 
 @dataclass
 class Run:
-    """Where a run stands. `seconds` counts training only, over all its sittings."""
+    """Where a run stands. `seconds` counts training only, over all its sittings; `device` is that of the last."""
 
     steps: int
+    device: str
     step: int = 0
     seconds: float = 0.0
     average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -88,9 +89,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     optimizers = learner.optimizers()
     rates = {name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in optimizers.items()}
-    run = Run(steps=settings.steps)
+    run = Run(steps=settings.steps, device=describe(learner.device))
     if resume:
         run = _load(folder / CHECKPOINT, learner, optimizers)
+        run.device = describe(learner.device)
         _trim(folder / LOG, run.step)
     else:
         _no_other_run(folder / CHECKPOINT)
@@ -243,6 +245,7 @@ def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
             "steps": run.steps,
             "step": run.step,
             "seconds": run.seconds,
+            "device": run.device,
             "rows": run.rows,
         },
         hidden,
@@ -257,7 +260,7 @@ def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
     learner.load_state_dict(state["weights"])
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
-    return Run(state["steps"], state["step"], state["seconds"], state["average"], state["rows"])
+    return Run(state["steps"], state["device"], state["step"], state["seconds"], state["average"], state["rows"])
 
 
 def _no_other_run(path: Path) -> None:

@@ -32,11 +32,8 @@ def publish(
     graphs: Mapping[str, bytes],
     recordings: Mapping[str, Recording],
     store: Store,
-    device: str,
 ) -> Path:
     """Measure the graphs on the held-out data and publish them; the version's folder.
-
-    `device` says where it was trained.
 
     Raises:
         models.store.BrokenVersion: what was made does not verify; nothing is published.
@@ -66,7 +63,7 @@ def publish(
             data_sha256=learner.data_sha256,
             code_revision=_revision(),
             packages={package: version(package) for package in PACKAGES},
-            device=device,
+            device=run.device,
             steps=run.step,
             seconds=round(run.seconds, 1),
         ),

@@ -40,7 +40,6 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
             made.graphs,
             made.recordings,
             Store([folder]),
-            "a test",
         )
     return folder
 

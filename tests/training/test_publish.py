@@ -3,11 +3,13 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 
 from models import items
 from models.manifest import Recommend
 from models.store import BrokenVersion, Store, Version, verify
 from tests import tiny
+from training import loop
 from training.card import card
 from training.graphs import Graphs
 from training.metrics import ranking
@@ -28,7 +30,6 @@ def put(folder: Path, **changes: bytes) -> Path:
         graphs,
         made.recordings,
         Store([folder]),
-        "a test",
     )
 
 
@@ -45,7 +46,7 @@ def test_a_version_says_how_it_was_made(published: Version) -> None:
     assert (manifest.made_by.steps, manifest.made_by.settings["steps"], manifest.made_by.seed) == (24, 24, 0)
     assert manifest.made_by.data_sha256 == tiny.twin(NAME).sha256
     assert manifest.made_by.packages["torch"] == version("torch")
-    assert manifest.made_by.device == "a test"
+    assert manifest.made_by.device == loop.describe(torch.device("cpu"))
     assert manifest.credit == made.recipe.source.credit
     assert manifest.family == "restricted-boltzmann-machine"
 
