@@ -186,10 +186,21 @@ class Encode(Picture):
     task: Literal["encode"] = "encode"
     background: Literal["dark", "light"]
     """The background of the training pictures: others are inverted to it."""
+    error_quantiles: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(max_length=1001)]
+    """Reconstruction errors of held-out pictures at evenly spaced quantiles, lowest first; empty without a decoder.
+
+    The error is the mean square over a picture's values in 0..1, decoded from the mean.
+    """
 
     def signatures(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Tensor]]]:
         code = f"float32 B {self.latent_size}"
         return {"encode": (_tensors(image=self.image), _tensors(mean=code, log_variance=code))}
+
+    @model_validator(mode="after")
+    def _quantiles_rise(self) -> Encode:
+        if len(self.error_quantiles) == 1 or list(self.error_quantiles) != sorted(self.error_quantiles):
+            raise ValueError("error_quantiles must be two or more in rising order, or none")
+        return self
 
 
 class Generate(Picture):
@@ -198,12 +209,21 @@ class Generate(Picture):
     required = "decode"
     task: Literal["generate"] = "generate"
     classes: tuple[Text, ...]
+    directions: dict[Text, tuple[float, ...]]
+    """Steps in the latent space by attribute [Z]: what is added to a latent to change it by 1."""
 
     def signatures(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Tensor]]]:
         inputs = _tensors(latent=f"float32 B {self.latent_size}")
         if self.classes:
             inputs |= _tensors(label="int64 B")
         return {"decode": (inputs, _tensors(image=self.image))}
+
+    @model_validator(mode="after")
+    def _directions_fit(self) -> Generate:
+        for name, step in self.directions.items():
+            if len(step) != self.latent_size:
+                raise ValueError(f"direction {name!r} has {len(step)} numbers for a latent of {self.latent_size}")
+        return self
 
 
 AnyTask = Annotated[Recommend | Denoise | Encode | Generate, Field(discriminator="task")]

@@ -276,7 +276,13 @@ def run(graph: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
 
 def _encoder(latent: int, background: str, max_batch: int) -> tuple[Encode, bytes, dict[str, Array]]:
     task = Encode.declare(
-        {"encode": max_batch}, channels=1, height=28, width=28, latent_size=latent, background=background
+        {"encode": max_batch},
+        channels=1,
+        height=28,
+        width=28,
+        latent_size=latent,
+        background=background,
+        error_quantiles=(0.0, 0.01, 0.02, 0.04, 0.2),
     )
     constants = {"basis": _basis(latent), "half": np.float32(0.5), "flat": np.array([-1, 784], np.int64)}
     constants["quarter"] = np.float32(0.25)
@@ -293,7 +299,10 @@ def _encoder(latent: int, background: str, max_batch: int) -> tuple[Encode, byte
 
 def _decoder(latent: int, classes: int, max_batch: int) -> tuple[Generate, bytes, dict[str, Array]]:
     names = tuple(str(label) for label in range(classes))
-    task = Generate.declare({"decode": max_batch}, channels=1, height=28, width=28, latent_size=latent, classes=names)
+    directions = {"first": (1.0, *(0.0,) * (latent - 1))}
+    task = Generate.declare(
+        {"decode": max_batch}, channels=1, height=28, width=28, latent_size=latent, classes=names, directions=directions
+    )
     draw = np.random.default_rng(4)
     constants = {"basis": _basis(latent).T.copy(), "four": np.float32(4), "shape": np.array([-1, 1, 28, 28], np.int64)}
     steps = [("MatMul", "latent basis", "mix"), ("Mul", "mix four", "logits")]

@@ -195,6 +195,10 @@ CLEAN = ("tasks", 0, "graphs", "clean", "inputs", "image", "shape")
         ("encode", edit("sample", "tolerance", "encode", "mean", to=0.0), "sample/tolerance/encode/mean"),
         ("encode", edit("sample", "tolerance", "decode", to={}), "one tolerance for every output"),
         ("encode", edit("metrics", 0, "better", to="more"), "metrics/0/better"),
+        ("encode", edit("tasks", 0, "error_quantiles", to=[0.2, 0.1]), "must be two or more in rising order, or none"),
+        ("encode", edit("tasks", 0, "error_quantiles", to=[0.2]), "must be two or more in rising order, or none"),
+        ("encode", edit("tasks", 0, "error_quantiles", to=[-0.1, 0.2]), "tasks/0/encode/error_quantiles/0"),
+        ("generate", edit("tasks", 0, "directions", "first", to=[1.0]), "direction 'first' has 1 numbers for a latent"),
     ],
 )
 def test_a_wrong_fact_is_refused_by_its_name(name: str, change: Callable[[Tree], None], reason: str) -> None:

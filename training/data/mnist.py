@@ -1,9 +1,8 @@
-"""MNIST and what follows its format: four gzip IDX files of 28x28 grey pictures in ten classes."""
+"""MNIST and Fashion-MNIST: four gzip IDX files of 28x28 grey pictures in ten classes."""
 
 import gzip
 import hashlib
 import struct
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,28 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Credit
+from training.data.labelled import Pictures, Split
 from training.data.source import DataError, Source, digest
-
-
-@dataclass(frozen=True)
-class Split:
-    """`images` uint8 [N,28,28], `labels` uint8 [N]."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Validation, the last sixth of the training part, is for choosing; versions are measured on `test`."""
-
-    train: Split
-    validation: Split
-    test: Split
-    classes: tuple[str, ...]
-    name: str
-    sha256: str
-
 
 DIGIT_FILES = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -42,9 +21,30 @@ DIGIT_FILES = {
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 DIGIT_CLASSES = tuple("0123456789")
+DIGIT_ATTRIBUTES = ("thickness", "slant")
+FASHION_FILES = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 
-def read(folder: Path, files: dict[str, str], classes: tuple[str, ...], name: str) -> Pictures:
+def read(
+    folder: Path, files: dict[str, str], classes: tuple[str, ...], attributes: tuple[str, ...], name: str
+) -> Pictures:
     """Read the four files in their canonical order and check their MD5.
 
     Raises:
@@ -53,18 +53,20 @@ def read(folder: Path, files: dict[str, str], classes: tuple[str, ...], name: st
     """
     raw = [_checked(folder / file, md5) for file, md5 in files.items()]
     images, labels, test_images, test_labels = (_idx(gzip.decompress(data)) for data in raw)
+    images, test_images = images[:, None], test_images[:, None]
     edge = len(images) * 5 // 6
     return Pictures(
         Split(images[:edge], labels[:edge]),
         Split(images[edge:], labels[edge:]),
         Split(test_images, test_labels),
         classes,
+        attributes,
         name,
         digest(raw),
     )
 
 
-def synthetic(seed: int, classes: tuple[str, ...] = DIGIT_CLASSES) -> Pictures:
+def synthetic(seed: int, classes: tuple[str, ...], attributes: tuple[str, ...]) -> Pictures:
     """Bars whose direction tells the class, at random places and strengths."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:28, 0:28] - 13.5
@@ -76,10 +78,10 @@ def synthetic(seed: int, classes: tuple[str, ...] = DIGIT_CLASSES) -> Pictures:
         distance = x * np.cos(angle)[:, None, None] + y * np.sin(angle)[:, None, None] - offset[:, None, None]
         inside = (np.abs(x) < 10) & (np.abs(y) < 10)
         ink = np.exp(-(distance**2) / 4) * inside * strength[:, None, None]
-        return Split((ink * 255).astype(np.uint8), labels)
+        return Split((ink * 255).astype(np.uint8)[:, None], labels)
 
     train, validation, test = split(600), split(100), split(100)
-    return Pictures(train, validation, test, classes, "synthetic", digest([train.images.tobytes()]))
+    return Pictures(train, validation, test, classes, attributes, "synthetic", digest([train.images.tobytes()]))
 
 
 def _checked(path: Path, md5: str) -> bytes:
@@ -97,6 +99,10 @@ def _idx(data: bytes) -> NDArray[Any]:
     return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
+def _files(files: dict[str, str]) -> str:
+    return "four files:\n  " + "\n  ".join(f"{file} (MD5 {md5})" for file, md5 in files.items())
+
+
 DIGITS = Source(
     name="mnist",
     credit=Credit(
@@ -106,7 +112,20 @@ DIGITS = Source(
         citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, "
         "Proc. IEEE 1998.",
     ),
-    files="four files:\n  " + "\n  ".join(f"{file} (MD5 {md5})" for file, md5 in DIGIT_FILES.items()),
-    read=partial(read, files=DIGIT_FILES, classes=DIGIT_CLASSES, name="MNIST"),
-    synthetic=synthetic,
+    files=_files(DIGIT_FILES),
+    read=partial(read, files=DIGIT_FILES, classes=DIGIT_CLASSES, attributes=DIGIT_ATTRIBUTES, name="MNIST"),
+    synthetic=partial(synthetic, classes=DIGIT_CLASSES, attributes=DIGIT_ATTRIBUTES),
+)
+FASHION = Source(
+    name="fashion-mnist",
+    credit=Credit(
+        data="Fashion-MNIST, 70,000 grey pictures of clothing",
+        source="Zalando Research, https://github.com/zalandoresearch/fashion-mnist",
+        licence="MIT, copyright 2017 Zalando SE",
+        citation="Xiao, Rasul, Vollgraf: Fashion-MNIST: a novel image dataset for benchmarking machine learning "
+        "algorithms, arXiv:1708.07747, 2017.",
+    ),
+    files=_files(FASHION_FILES),
+    read=partial(read, files=FASHION_FILES, classes=FASHION_CLASSES, attributes=(), name="Fashion-MNIST"),
+    synthetic=partial(synthetic, classes=FASHION_CLASSES, attributes=()),
 )

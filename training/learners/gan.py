@@ -21,19 +21,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.manifest import Generate
-from training.data.mnist import Pictures
+from training.data.labelled import Pictures
 from training.learners.learner import Batch, Export, Learner, Losses
 from training.settings import NetworkSettings
 
-SIDE = 28
 R1_EVERY = 16
 
 
 class GanSettings(NetworkSettings):
     latent_size: Annotated[int, Field(ge=1, description="length of the latent vector")] = 128
     embedding: Annotated[int, Field(ge=1, description="length of the generator's class embedding")] = 32
-    generator_channels: Annotated[tuple[int, int], Field(description="at 7x7 and 14x14 pixels")] = (128, 64)
-    discriminator_channels: Annotated[tuple[int, int, int], Field(description="at 14x14, 7x7 and 4x4")] = (48, 96, 192)
+    generator_channels: Annotated[tuple[int, int], Field(description="at 1/4 and 1/2 of the side")] = (
+        128,
+        64,
+    )
+    discriminator_channels: Annotated[tuple[int, int, int], Field(description="at 1/2, 1/4 and 1/8 of the side")] = (
+        48,
+        96,
+        192,
+    )
     r1_gamma: Annotated[float, Field(ge=0, description="weight of the penalty on slopes at real pictures")] = 0.3
 
 
@@ -54,40 +60,42 @@ class ClassNorm(nn.Module):
 
 
 class Generator(nn.Module):
-    """latent [B,Z] and label int64 [B] -> image [B,1,28,28] in 0..1."""
+    """latent [B,Z] and label int64 [B] -> image [B,C,H,W] in 0..1. H and W are multiples of 4."""
 
-    def __init__(self, settings: GanSettings, classes: int) -> None:
+    def __init__(self, settings: GanSettings, classes: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
         deep, wide = settings.generator_channels
+        channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
         self.embedding = nn.Embedding(classes, settings.embedding)
-        self.dense = nn.Linear(settings.latent_size + settings.embedding, deep * 49)
+        self.dense = nn.Linear(settings.latent_size + settings.embedding, deep * height * width)
         self.first = ClassNorm(deep, classes)
         self.grow = nn.ConvTranspose2d(deep, wide, 4, stride=2, padding=1)
         self.second = ClassNorm(wide, classes)
-        self.paint = nn.ConvTranspose2d(wide, 1, 6, stride=2, padding=2)
-        self.deep = deep
+        self.paint = nn.ConvTranspose2d(wide, channels, 6, stride=2, padding=2)
+        self.smallest = deep, height, width
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
-        x = self.dense(torch.cat((latent, self.embedding(label)), dim=1)).reshape(-1, self.deep, 7, 7)
+        x = self.dense(torch.cat((latent, self.embedding(label)), dim=1)).reshape(-1, *self.smallest)
         x = self.grow(functional.relu(self.first(x, label)))
         x = self.paint(functional.relu(self.second(x, label)))
         return (torch.tanh(x) + 1) / 2
 
 
 class Discriminator(nn.Module):
-    """image [B,1,28,28] in 0..1 and label int64 [B] -> logit [B] that the picture is real."""
+    """image [B,C,H,W] in 0..1 and label int64 [B] -> logit [B] that the picture is real."""
 
-    def __init__(self, settings: GanSettings, classes: int) -> None:
+    def __init__(self, settings: GanSettings, classes: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
         a, b, c = settings.discriminator_channels
+        channels, height, width = shape[0], -(-shape[1] // 8), -(-shape[2] // 8)
         self.body = nn.Sequential(
-            nn.Conv2d(1, a, 4, stride=2, padding=1),
+            nn.Conv2d(channels, a, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
             nn.Conv2d(a, b, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
         )
         self.tail = nn.Sequential(nn.Conv2d(b, c, 3, stride=2, padding=1), nn.LeakyReLU(0.2), nn.Flatten())
-        self.dense = nn.Linear(c * 16 + 1, 128)
+        self.dense = nn.Linear(c * height * width + 1, 128)
         self.output = nn.Linear(128, 1)
         self.classes = nn.Embedding(classes, 128)
 
@@ -110,17 +118,32 @@ def generator_loss(fake: Tensor) -> Tensor:
     return functional.softplus(-fake).mean()
 
 
+class OneClass(nn.Module):
+    """A generator of pictures without classes: latent [B,Z] -> image [B,C,H,W]."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self.generator(latent, torch.zeros_like(latent[:, 0], dtype=torch.int64))
+
+
 class Gan(Learner[GanSettings]):
-    """Trains the pair in two phases a step; the averaged generator is what ships."""
+    """Trains the pair in two phases a step; the averaged generator is what ships.
+
+    Pictures without classes are all of one class, which the exported graph does not ask for.
+    """
 
     family = "generative-adversarial-network"
 
     def __init__(self, settings: GanSettings, data: Pictures) -> None:
         super().__init__(settings, data.sha256)
-        self.names = data.classes
-        self.generator = Generator(settings, len(self.names))
-        self.discriminator = Discriminator(settings, len(self.names))
-        self.images = torch.from_numpy(data.train.images.copy())[:, None]
+        self.data = data
+        self.classes = max(1, len(data.classes))
+        self.generator = Generator(settings, self.classes, data.shape)
+        self.discriminator = Discriminator(settings, self.classes, data.shape)
+        self.images = torch.from_numpy(data.train.images.copy())
         self.labels = torch.from_numpy(data.train.labels.copy()).long()
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))
         self.turn: Tensor
@@ -132,7 +155,7 @@ class Gan(Learner[GanSettings]):
         }
 
     def draw(self) -> Batch:
-        """Real pictures [B,1,28,28] in 0..1 with their labels [B], and latents [B,Z]."""
+        """Real pictures [B,C,H,W] in 0..1 with their labels [B], and latents [B,Z]."""
         rows = torch.randint(len(self.images), (self.settings.batch_size,))
         batch = self.images[rows].float() / 255, self.labels[rows], torch.randn(len(rows), self.settings.latent_size)
         return tuple(part.to(self.device) for part in batch)
@@ -169,25 +192,28 @@ class Gan(Learner[GanSettings]):
             norm.momentum = None  # a plain mean over the batches that follow
         self.generator.train()
         for _ in range(20):
-            label = torch.randint(len(self.names), (500,), device=self.device)
+            label = torch.randint(self.classes, (500,), device=self.device)
             self.generator(torch.randn(500, self.settings.latent_size, device=self.device), label)
         for norm, value in zip(norms, momentum, strict=True):
             norm.momentum = value
 
     def exports(self) -> dict[str, Export]:
-        examples = [
-            (torch.randn(rows, self.settings.latent_size), torch.arange(rows) % len(self.names)) for rows in (3, 1, 12)
-        ]
+        latents = [torch.randn(rows, self.settings.latent_size) for rows in (3, 1, 12)]
+        if not self.data.classes:
+            return {"decode": Export(OneClass(self.generator), [(latent,) for latent in latents], {"image": 1e-4})}
+        examples = [(latent, torch.arange(len(latent)) % self.classes) for latent in latents]
         return {"decode": Export(self.generator, examples, {"image": 1e-4})}
 
     def tasks(self) -> tuple[Generate, ...]:
+        channels, height, width = self.data.shape
         return (
             Generate.declare(
                 {"decode": 64},
-                classes=self.names,
-                channels=1,
-                height=SIDE,
-                width=SIDE,
+                classes=self.data.classes,
+                directions={},
+                channels=channels,
+                height=height,
+                width=width,
                 latent_size=self.settings.latent_size,
             ),
         )

@@ -11,21 +11,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.data.mnist import Split
+from training.data.labelled import Images, Split
 
 
 class Classifier(nn.Module):
-    """image [B,1,28,28] in 0..1 -> class logits [B,K] and features [B,64]."""
+    """image [B,C,H,W] in 0..1 -> class logits [B,K] and features [B,64]. H and W are multiples of 4."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, shape: tuple[int, int, int]) -> None:
         super().__init__()
+        channels, height, width = shape
         self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, stride=2, padding=1),
+            nn.Conv2d(channels, 16, 3, stride=2, padding=1),
             nn.ReLU(),
             nn.Conv2d(16, 32, 3, stride=2, padding=1),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(32 * 49, 64),
+            nn.Linear(32 * (height // 4) * (width // 4), 64),
             nn.ReLU(),
         )
         self.head = nn.Linear(64, classes)
@@ -37,14 +38,14 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class Judge:
-    """A trained classifier that looks at uint8 pictures [N,28,28]."""
+    """A trained classifier that looks at uint8 pictures [N,C,H,W]."""
 
     network: Classifier
 
     @torch.no_grad()
-    def look(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    def look(self, images: Images) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Predicted classes [N] and features [N,64]."""
-        parts = [self.network(torch.from_numpy(part.copy()).float()[:, None] / 255) for part in _parts(images)]
+        parts = [self.network(torch.from_numpy(part.copy()).float() / 255) for part in _parts(images)]
         classes = torch.cat([logits.argmax(dim=1) for logits, _ in parts])
         return classes.numpy(), torch.cat([features for _, features in parts]).double().numpy()
 
@@ -56,8 +57,8 @@ def train_judge(train: Split, classes: int, steps: int = 2_000, seed: int = 0) -
     """
     steps = min(steps, 40 * -(-len(train.images) // 128))
     torch.manual_seed(seed)
-    network = Classifier(classes)
-    images, labels = torch.from_numpy(train.images.copy())[:, None], torch.from_numpy(train.labels.copy()).long()
+    network = Classifier(classes, (train.images.shape[1], *train.images.shape[2:]))
+    images, labels = torch.from_numpy(train.images.copy()), torch.from_numpy(train.labels.copy()).long()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     for _ in range(steps):
@@ -70,5 +71,5 @@ def train_judge(train: Split, classes: int, steps: int = 2_000, seed: int = 0) -
     return Judge(network.eval())
 
 
-def _parts(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+def _parts(images: Images) -> list[Images]:
     return [images[start : start + 1000] for start in range(0, len(images), 1000)]

@@ -13,24 +13,27 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.manifest import Encode, Generate
-from training.data.mnist import Pictures
+from training.data.labelled import Images, Pictures
 from training.learners.learner import Batch, Export, Learner, Losses
+from training.metrics import latents
 from training.settings import NetworkSettings
 
-SIDE = 28
+MOST_LOOKED_AT = 10_000
+"""Pictures from which directions are taken."""
 
 
 class VaeSettings(NetworkSettings):
     latent_size: Annotated[int, Field(ge=1, description="length of the code")] = 24
-    channels: Annotated[tuple[int, int], Field(description="at 14x14 and at 7x7 pixels")] = (32, 64)
+    channels: Annotated[tuple[int, int], Field(description="at 1/2 and 1/4 of the side")] = (32, 64)
     hidden: Annotated[int, Field(ge=1, description="units of the dense layer beside the code")] = 160
-    blocks: Annotated[int, Field(ge=0, description="residual blocks at 7x7 on each side")] = 2
+    blocks: Annotated[int, Field(ge=0, description="residual blocks at 1/4 of the side")] = 2
 
 
 class Block(nn.Module):
@@ -47,19 +50,20 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """image [B,1,28,28] in 0..1 -> mean [B,Z], log-variance [B,Z]."""
+    """image [B,C,H,W] in 0..1 -> mean [B,Z], log-variance [B,Z]. H and W are multiples of 4."""
 
-    def __init__(self, settings: VaeSettings) -> None:
+    def __init__(self, settings: VaeSettings, shape: tuple[int, int, int]) -> None:
         super().__init__()
         wide, deep = settings.channels
+        channels, height, width = shape
         self.body = nn.Sequential(
-            nn.Conv2d(1, wide, 4, stride=2, padding=1),
+            nn.Conv2d(channels, wide, 4, stride=2, padding=1),
             nn.SiLU(),
             nn.Conv2d(wide, deep, 4, stride=2, padding=1),
             *(Block(deep) for _ in range(settings.blocks)),
             nn.SiLU(),
             nn.Flatten(),
-            nn.Linear(deep * 49, settings.hidden),
+            nn.Linear(deep * (height // 4) * (width // 4), settings.hidden),
             nn.SiLU(),
             nn.Linear(settings.hidden, 2 * settings.latent_size),
         )
@@ -70,21 +74,22 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """latent [B,Z] -> logits of the pixels [B,1,28,28]."""
+    """latent [B,Z] -> logits of the pixels [B,C,H,W]."""
 
-    def __init__(self, settings: VaeSettings) -> None:
+    def __init__(self, settings: VaeSettings, shape: tuple[int, int, int]) -> None:
         super().__init__()
         wide, deep = settings.channels
+        channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
         self.body = nn.Sequential(
             nn.Linear(settings.latent_size, settings.hidden),
             nn.SiLU(),
-            nn.Linear(settings.hidden, deep * 49),
-            nn.Unflatten(1, (deep, 7, 7)),
+            nn.Linear(settings.hidden, deep * height * width),
+            nn.Unflatten(1, (deep, height, width)),
             *(Block(deep) for _ in range(settings.blocks)),
             nn.SiLU(),
             nn.ConvTranspose2d(deep, wide, 4, stride=2, padding=1),
             nn.SiLU(),
-            nn.ConvTranspose2d(wide, 1, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(wide, channels, 4, stride=2, padding=1),
         )
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -92,7 +97,7 @@ class Decoder(nn.Module):
 
 
 class Mean(nn.Module):
-    """latent [B,Z] -> image [B,1,28,28]: the mean of the pixels' distribution."""
+    """latent [B,Z] -> image [B,C,H,W]: the mean of the pixels' distribution."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
@@ -119,15 +124,18 @@ class Vae(Learner[VaeSettings]):
 
     def __init__(self, settings: VaeSettings, data: Pictures) -> None:
         super().__init__(settings, data.sha256)
-        self.encoder = Encoder(settings)
-        self.decoder = Decoder(settings)
-        self.images = torch.from_numpy(data.train.images.copy())[:, None]
+        self.data = data
+        self.encoder = Encoder(settings, data.shape)
+        self.decoder = Decoder(settings, data.shape)
+        self.images = torch.from_numpy(data.train.images.copy())
+        self.error_quantiles: tuple[float, ...] = ()
+        self.directions: dict[str, tuple[float, ...]] = {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"elbo": torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate)}
 
     def draw(self) -> Batch:
-        """Binary pictures [B,1,28,28]: each pixel is a Bernoulli draw with its grey value as probability."""
+        """Binary pictures [B,C,H,W]: each pixel is a Bernoulli draw with its grey value as probability."""
         rows = torch.randint(len(self.images), (self.settings.batch_size,))
         return (torch.bernoulli(self.images[rows].float() / 255).to(self.device),)
 
@@ -141,8 +149,26 @@ class Vae(Learner[VaeSettings]):
         kl = kl_divergence(mean, log_variance).mean()
         return {"loss": nll + min(1.0, 10 * progress) * kl, "elbo": -(nll + kl), "kl": kl}
 
+    def settle(self) -> None:
+        """Measure the code that ships: errors of held-out pictures, and the directions of attributes."""
+        held_out, seen = self.data.validation, self.data.train
+        mean = self._codes(held_out.images)
+        with torch.no_grad():
+            rebuilt = torch.cat([torch.sigmoid(self.decoder(part)).cpu() for part in mean.split(500)]).numpy()
+        errors = np.square(rebuilt - held_out.images / np.float32(255)).mean(axis=(1, 2, 3))
+        self.error_quantiles = latents.error_quantiles(errors)
+        images, labels = seen.images[:MOST_LOOKED_AT], seen.labels[:MOST_LOOKED_AT]
+        self.directions = latents.directions(self._codes(images).cpu().numpy(), labels, images, self.data)
+
+    @torch.no_grad()
+    def _codes(self, images: Images) -> Tensor:
+        """Means [N,Z] of uint8 pictures."""
+        self.eval()
+        parts = torch.from_numpy(images.copy()).split(500)
+        return torch.cat([self.encoder(part.to(self.device).float() / 255)[0] for part in parts])
+
     def exports(self) -> dict[str, Export]:
-        images = [torch.rand(rows, 1, SIDE, SIDE) for rows in (3, 1, 8)]
+        images = [torch.rand(rows, *self.data.shape) for rows in (3, 1, 8)]
         latents = [torch.randn(rows, self.settings.latent_size) for rows in (3, 1, 8)]
         return {
             "encode": Export(self.encoder, [(image,) for image in images], {"mean": 1e-3, "log_variance": 1e-3}),
@@ -150,8 +176,11 @@ class Vae(Learner[VaeSettings]):
         }
 
     def tasks(self) -> tuple[Encode, Generate]:
-        picture = {"channels": 1, "height": SIDE, "width": SIDE, "latent_size": self.settings.latent_size}
+        channels, height, width = self.data.shape
+        size = self.settings.latent_size
+        picture = {"channels": channels, "height": height, "width": width, "latent_size": size}
+        background = "light" if np.median(self.data.train.images[:, :, 0]) > 127 else "dark"  # of the top row
         return (
-            Encode.declare({"encode": 64}, background="dark", **picture),
-            Generate.declare({"decode": 64}, classes=(), **picture),
+            Encode.declare({"encode": 64}, background=background, error_quantiles=self.error_quantiles, **picture),
+            Generate.declare({"decode": 64}, classes=(), directions=self.directions, **picture),
         )

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Baseline, Metric
-from training.data.mnist import Pictures
+from training.data.labelled import Images, Pictures
 from training.graphs import Graphs
 from training.learners.judge import train_judge
 
 Features = NDArray[np.float64]
-Images = NDArray[np.uint8]
 
 
 def frechet(first: Features, second: Features) -> float:
@@ -32,10 +31,10 @@ def frechet(first: Features, second: Features) -> float:
 
 
 def sample(graphs: Graphs, labels: NDArray[np.int64], latent_size: int, seed: int) -> Images:
-    """One generated picture for each label, uint8 [N,28,28]."""
+    """One generated picture for each label, uint8 [N,C,H,W]."""
     latent = np.random.default_rng(seed).standard_normal((len(labels), latent_size), np.float32)
     images = graphs.in_batches("decode", 500, latent=latent, label=labels)["image"]
-    return np.round(images[:, 0] * 255).clip(0, 255).astype(np.uint8)
+    return np.round(images * 255).clip(0, 255).astype(np.uint8)
 
 
 def independent_pixels(train: Images, count: int, seed: int) -> Images:
@@ -89,6 +88,6 @@ def _scale(data: Pictures, count: int) -> dict[str, Images]:
     return {
         "real training pictures": real,
         "1,000 real ones repeated": np.resize(real[:1000], (count, *real.shape[1:])),
-        "real ones shifted by 2 pixels": np.roll(real, 2, axis=2),
+        "real ones shifted by 2 pixels": np.roll(real, 2, axis=3),
         "independent pixels": independent_pixels(data.train.images, count, seed=0),
     }

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Baseline, Metric
-from training.data.mnist import Pictures
+from training.data.labelled import Images, Pictures
 from training.graphs import Graphs
 
 Rows = NDArray[np.float64]
 
 
-def binarise(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def binarise(images: Images) -> NDArray[np.float32]:
     """The one fixed binary sample of held-out pictures: seed 0, a uniform draw a pixel, in file order."""
     draws = np.random.default_rng(0).random(images.shape)
     return (images / 255.0 > draws).astype(np.float32)
@@ -41,15 +41,15 @@ def bernoulli_nll(probability: Rows, binary: Rows) -> Rows:
 def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     """Reconstruction through the mean code against PCA, ELBO, and active units, on the test pictures."""
     grey = data.test.images.astype(np.float32) / 255
-    codes = graphs.in_batches("encode", 500, image=grey[:, None])
+    codes = graphs.in_batches("encode", 500, image=grey)
     size = codes["mean"].shape[1]
     rebuilt = graphs.in_batches("decode", 500, latent=codes["mean"])["image"]
-    error = np.square(rebuilt[:, 0] - grey).reshape(len(grey), -1).mean(axis=1)
+    error = np.square(rebuilt - grey).reshape(len(grey), -1).mean(axis=1)
     train, test = (part.images.reshape(len(part.images), -1) / 255.0 for part in (data.train, data.test))
     linear = pca_error(train, test, size)
 
     binary = binarise(data.test.images)
-    posterior = graphs.in_batches("encode", 500, image=binary[:, None])
+    posterior = graphs.in_batches("encode", 500, image=binary)
     mean, log_variance = posterior["mean"].astype(np.float64), posterior["log_variance"].astype(np.float64)
     draw = mean + np.exp(log_variance / 2) * np.random.default_rng(1).standard_normal(mean.shape)
     pixels = graphs.in_batches("decode", 500, latent=draw.astype(np.float32))["image"]

@@ -33,27 +33,27 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_files_are_read_and_the_last_sixth_is_for_validation(tmp_path: Path, files: dict[str, str]) -> None:
-    found = mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, "by hand")
+    found = mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, (), "by hand")
     for part, images, labels in (
         (found.train, IMAGES[:35], LABELS[:35]),
         (found.validation, IMAGES[35:], LABELS[35:]),
         (found.test, TEST_IMAGES, TEST_LABELS),
     ):
-        assert np.array_equal(part.images, images)
+        assert np.array_equal(part.images, images[:, None])
         assert np.array_equal(part.labels, labels)
         assert part.images.dtype == part.labels.dtype == np.uint8
     assert (found.classes, found.name) == (tuple("0123456789"), "by hand")
 
 
 def test_the_hash_is_that_of_all_four_files(tmp_path: Path, files: dict[str, str]) -> None:
-    before = mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, "by hand").sha256
-    assert mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, "by hand").sha256 == before
+    before = mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, (), "by hand").sha256
+    assert mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, (), "by hand").sha256 == before
     for name in NAMES:
         kept = (tmp_path / name).read_bytes()
         other = gzip.compress(gzip.decompress(kept), mtime=1)
         (tmp_path / name).write_bytes(other)
         changed = files | {name: hashlib.md5(other).hexdigest()}
-        assert mnist.read(tmp_path, changed, mnist.DIGIT_CLASSES, "by hand").sha256 != before
+        assert mnist.read(tmp_path, changed, mnist.DIGIT_CLASSES, (), "by hand").sha256 != before
         (tmp_path / name).write_bytes(kept)
 
 
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_the_canonical_one_is_refused(tmp_path: Path, files: 
     data[-1] ^= 1
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError) as caught:
-        mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, "by hand")
+        mnist.read(tmp_path, files, mnist.DIGIT_CLASSES, (), "by hand")
     found = hashlib.md5(data).hexdigest()
     assert str(caught.value) == f"{tmp_path / name} has the MD5 {found}; the canonical file has {files[name]}"
 
@@ -72,17 +72,17 @@ def test_a_file_that_is_not_the_canonical_one_is_refused(tmp_path: Path, files: 
 def test_a_missing_file_is_named(tmp_path: Path, files: dict[str, str], name: str) -> None:
     (tmp_path / name).unlink()
     with pytest.raises(DataError, match=rf"/{name} is not there\. The folder must hold"):
-        replace(mnist.DIGITS, read=lambda folder: mnist.read(folder, files, (), "by hand")).load(tmp_path)
+        replace(mnist.DIGITS, read=lambda folder: mnist.read(folder, files, (), (), "by hand")).load(tmp_path)
 
 
 def test_the_twin_is_the_same_for_a_seed_and_shows_its_classes() -> None:
-    first, again, other = mnist.synthetic(3), mnist.synthetic(3), mnist.synthetic(4)
+    first, again, other = (mnist.DIGITS.synthetic(seed) for seed in (3, 3, 4))
     for part in ("train", "validation", "test"):
         one, two = getattr(first, part), getattr(again, part)
         assert np.array_equal(one.images, two.images)
         assert np.array_equal(one.labels, two.labels)
         assert not np.array_equal(one.images, getattr(other, part).images)
-        assert one.images.shape[1:] == (28, 28)
+        assert one.images.shape[1:] == (1, 28, 28)
         assert one.images.dtype == np.uint8
     assert first.sha256 == again.sha256 != other.sha256
     means = np.stack([first.train.images[first.train.labels == label].mean(axis=0).ravel() for label in range(10)])

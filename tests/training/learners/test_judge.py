@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from tests import tiny
-from training.data.mnist import Split
+from training.data.labelled import Split
 from training.learners.judge import Classifier, Judge, train_judge
 
 
@@ -32,10 +32,10 @@ def test_few_pictures_are_not_looked_at_for_ever() -> None:
 
 def test_many_pictures_are_looked_at_as_few_are() -> None:
     torch.manual_seed(0)
-    judge = Judge(Classifier(10).eval())
-    images = np.random.default_rng(0).integers(256, size=(1003, 28, 28), dtype=np.uint8)
+    judge = Judge(Classifier(10, (1, 28, 28)).eval())
+    images = np.random.default_rng(0).integers(256, size=(1003, 1, 28, 28), dtype=np.uint8)
     found, features = judge.look(images)
     assert found.shape == (1003,)
     assert np.allclose(features[1000:], judge.look(images[1000:])[1], rtol=0, atol=1e-6)
-    logits, _ = judge.network(torch.from_numpy(images[:50]).float()[:, None] / 255)
+    logits, _ = judge.network(torch.from_numpy(images[:50]).float() / 255)
     assert np.array_equal(found[:50], logits.argmax(dim=1).numpy())

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from tests import tiny
-from training.data.mnist import Pictures, Split
+from training.data.labelled import Pictures, Split
 from training.learners import vae
 from training.learners.vae import Mean, Vae, VaeSettings
 
@@ -21,7 +21,7 @@ def posterior() -> Normal:
 
 def pictures(images: np.ndarray) -> Pictures:
     part = Split(images, np.zeros(len(images), np.uint8))
-    return Pictures(part, part, part, ("0",), "by hand", "0" * 64)
+    return Pictures(part, part, part, ("0",), (), "by hand", "0" * 64)
 
 
 def learner() -> Vae:
@@ -99,8 +99,8 @@ def test_the_kl_counts_more_and_more_over_the_first_tenth(progress: float, beta:
 
 
 def test_pictures_are_binarised_anew_at_every_step() -> None:
-    image = np.zeros((1, 28, 28), np.uint8)
-    image[0, :, 10:20], image[0, :, 20:] = 64, 255
+    image = np.zeros((1, 1, 28, 28), np.uint8)
+    image[..., 10:20], image[..., 20:] = 64, 255
     machine = Vae(VaeSettings(batch_size=200, steps=1, learning_rate=1.0), pictures(image))
     torch.manual_seed(0)
     (first,), (second,) = machine.draw(), machine.draw()

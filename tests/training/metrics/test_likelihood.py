@@ -71,17 +71,17 @@ def test_the_figures_are_measured_through_the_graphs() -> None:
     grey = data.test.images.astype(np.float64) / 255
     with torch.no_grad():
         plans = made.learner.exports()
-        mean, _ = plans["encode"].module(torch.from_numpy(grey).float()[:, None])
-        rebuilt = plans["decode"].module(mean)[:, 0].double().numpy()
+        mean, _ = plans["encode"].module(torch.from_numpy(grey).float())
+        rebuilt = plans["decode"].module(mean).double().numpy()
         binary = torch.from_numpy(likelihood.binarise(data.test.images))
-        code, log_variance = (part.double() for part in plans["encode"].module(binary[:, None]))
+        code, log_variance = (part.double() for part in plans["encode"].module(binary))
         noise = torch.from_numpy(np.random.default_rng(1).standard_normal(code.shape))
-        pixels = plans["decode"].module((code + (log_variance / 2).exp() * noise).float())[:, 0].double()
-    squares = np.square(rebuilt - grey).mean(axis=(1, 2))
+        pixels = plans["decode"].module((code + (log_variance / 2).exp() * noise).float()).double()
+    squares = np.square(rebuilt - grey).mean(axis=(1, 2, 3))
     assert error.value == pytest.approx(squares.mean(), rel=1e-4)
     assert error.standard_error == pytest.approx(squares.std(ddof=1) / 10, rel=1e-3)
     assert error.baselines[0].name == "PCA, 4 components"
-    nll = torch.nn.functional.binary_cross_entropy(pixels, binary.double(), reduction="none").sum(dim=(1, 2))
+    nll = torch.nn.functional.binary_cross_entropy(pixels, binary.double(), reduction="none").sum(dim=(1, 2, 3))
     bound = -(nll + vae.kl_divergence(code, log_variance))
     assert elbo.value == pytest.approx(bound.mean().item(), rel=1e-4)
     assert active.value == int((code.numpy().var(axis=0) > 0.01).sum())

@@ -1,0 +1,39 @@
+"""Pictures of one size, in classes or not: what an encoder or a generator learns from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]
+"""[N,C,H,W]; C is 1 (grey) or 3."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """`images` [N,C,H,W] and `labels` uint8 [N]; without classes every label is 0."""
+
+    images: Images
+    labels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Validation is for choosing; versions are measured on `test`.
+
+    `attributes` are the names of those of `training.metrics.latents` that mean something here.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    attributes: tuple[str, ...]
+    name: str
+    sha256: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a picture."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
