@@ -23,6 +23,7 @@ torch.set_num_threads(1)  # networks this small lose by sharing work, most of al
 
 SETTINGS = {
     "restricted-boltzmann-machine": ["hidden=8", "rating_hidden=6", "batch_size=16"],
+    "autoencoder": ["hidden=8", "rating_hidden=6", "batch_size=16"],
     "denoising-autoencoder": ["channels=4,8", "blocks=1", "crop=32", "batch_size=4"],
     "variational-autoencoder": ["latent_size=4", "channels=4,6", "hidden=16", "blocks=1", "batch_size=16"],
     "generative-adversarial-network": [
@@ -32,6 +33,7 @@ SETTINGS = {
         "discriminator_channels=4,4,4",
         "batch_size=8",
     ],
+    "vanilla-generative-adversarial-network": ["latent_size=4", "hidden=8", "judge_hidden=4", "batch_size=8"],
 }
 """`--set` for each family: fewer than 20,000 weights."""
 

@@ -28,10 +28,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models import items
-from models.manifest import Recommend
-from training.data.movielens import RatingData, Ratings
-from training.learners.learner import Batch, Export, Learner, Losses
+from training.data.movielens import RatingData
+from training.learners.learner import Batch, Export, Losses
+from training.learners.recommender import Recommender
 from training.settings import Settings
 
 
@@ -121,20 +120,16 @@ class Score(nn.Module):
         return score, torch.softmax(logits, dim=2) @ self.level
 
 
-class MovieRbm(Learner[RbmSettings]):
+class MovieRbm(Recommender[RbmSettings]):
     """Trains both machines on the same users."""
 
     family = "restricted-boltzmann-machine"
 
     def __init__(self, settings: RbmSettings, data: RatingData) -> None:
-        super().__init__(settings, data.sha256)
-        self.data = data
+        super().__init__(settings, data)
         count, levels = len(data.items), len(data.levels)
         self.ranker = Rbm(2 * count, settings.hidden)
         self.rater = SoftmaxRbm(count, levels, settings.rating_hidden)
-        self.users = _histories(data.train)
-        self.item = torch.from_numpy(data.train.item)
-        self.liked = torch.from_numpy(data.train.rating >= data.liked)
         self.level = torch.from_numpy(np.searchsorted(data.levels, data.train.rating))
         self._start_biases()
 
@@ -167,16 +162,13 @@ class MovieRbm(Learner[RbmSettings]):
     def draw(self) -> Batch:
         """Users as "rated" and "liked" units [B,2I], and as levels one-hot [B,I*K]."""
         count, levels = len(self.data.items), len(self.data.levels)
-        rated, level = (
-            torch.zeros(self.settings.batch_size, 2 * count),
-            torch.zeros(self.settings.batch_size, count * levels),
-        )
-        for row, user in enumerate(torch.randint(len(self.users), (self.settings.batch_size,)).tolist()):
-            cells = torch.from_numpy(self.users[user])
-            item, liked = self.item[cells], self.liked[cells]
-            rated[row, item] = 1
-            rated[row, count + item[liked]] = 1
-            level[row, item * levels + self.level[cells]] = 1
+        row, cells = self.draw_users()
+        item, liked = self.item[cells], self.liked[cells]
+        rated = torch.zeros(self.settings.batch_size, 2 * count)
+        rated[row, item] = 1
+        rated[row[liked], count + item[liked]] = 1
+        level = torch.zeros(self.settings.batch_size, count * levels)
+        level[row, item * levels + self.level[cells]] = 1
         return rated.to(self.device), level.to(self.device)
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
@@ -192,36 +184,5 @@ class MovieRbm(Learner[RbmSettings]):
         return {"loss": machine.contrastive_divergence(visible, present, self.settings.gibbs_steps)}
 
     def exports(self) -> dict[str, Export]:
-        count = len(self.data.items)
-
-        def example(rows: int, length: int) -> Batch:
-            item = torch.randint(count, (rows, length), dtype=torch.int32)
-            rating = self.data.levels[0] + torch.rand(rows, length) * (self.data.levels[-1] - self.data.levels[0])
-            item[-1, length // 2 :] = -1
-            return item, rating
-
         module = Score(self.ranker, self.rater, self.data.levels, self.data.liked)
-        examples = [example(2, 7), example(1, 1), example(5, 40)]
-        return {"score": Export(module, examples, {"score": 1e-3, "predicted_rating": 1e-3})}
-
-    def tasks(self) -> tuple[Recommend, ...]:
-        return (
-            Recommend.declare(
-                {"score": 64},
-                items=len(self.data.items),
-                attributes=dict(self.data.attributes),
-                rating_low=self.data.levels[0],
-                rating_high=self.data.levels[-1],
-                liked=self.data.liked,
-                max_ratings=5000,
-            ),
-        )
-
-    def files(self) -> dict[str, bytes]:
-        return {"items.csv": items.write(self.data.items, self.data.attributes)}
-
-
-def _histories(ratings: Ratings) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Places in the table of each user's ratings."""
-    order = np.argsort(ratings.user, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(ratings.user, minlength=ratings.users))[:-1])
+        return {"score": Export(module, self.examples(), {"score": 1e-3, "predicted_rating": 1e-3})}

@@ -6,13 +6,15 @@ measured in the same run on real pictures that were degraded in known ways.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Baseline, Metric
 from training.data.labelled import Images, Pictures
 from training.graphs import Graphs
-from training.learners.judge import train_judge
+from training.learners.judge import Judge, train_judge
 
 Features = NDArray[np.float64]
 
@@ -30,11 +32,22 @@ def frechet(first: Features, second: Features) -> float:
     return float(shift + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * mixed)
 
 
-def sample(graphs: Graphs, labels: NDArray[np.int64], latent_size: int, seed: int) -> Images:
-    """One generated picture for each label, uint8 [N,C,H,W]."""
-    latent = np.random.default_rng(seed).standard_normal((len(labels), latent_size), np.float32)
-    images = graphs.in_batches("decode", 500, latent=latent, label=labels)["image"]
+def sample(graphs: Graphs, labels: NDArray[np.int64], seed: int) -> Images:
+    """One generated picture for each label, uint8 [N,C,H,W]; a graph without classes ignores them."""
+    size = graphs.inputs("decode")["latent"][1]
+    assert isinstance(size, int)
+    inputs: dict[str, NDArray[Any]] = {
+        "latent": np.random.default_rng(seed).standard_normal((len(labels), size), np.float32)
+    }
+    if conditional(graphs):
+        inputs["label"] = labels
+    images = graphs.in_batches("decode", 500, **inputs)["image"]
     return np.round(images * 255).clip(0, 255).astype(np.uint8)
+
+
+def conditional(graphs: Graphs) -> bool:
+    """Whether pictures of a class can be asked for."""
+    return "label" in graphs.inputs("decode")
 
 
 def independent_pixels(train: Images, count: int, seed: int) -> Images:
@@ -50,13 +63,10 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     real, count = data.test.images, len(data.test.images)
     _, reference = judge.look(real)
     labels = np.arange(count, dtype=np.int64) % len(data.classes)
-    latent_size = graphs.sessions["decode"].get_inputs()[0].shape[1]
-    images = sample(graphs, labels, latent_size, seed=0)
+    images = sample(graphs, labels, seed=0)
     found, features = judge.look(images)
     protocol = f"{count} samples against {count} test pictures, features of a classifier trained for this run (seed 0)"
-    accuracy = float((found == labels).mean())
-    judged = float((judge.look(real)[0] == data.test.labels).mean())
-    return [
+    metrics = [
         Metric(
             name="Frechet distance, project's own features",
             value=frechet(features, reference),
@@ -68,18 +78,25 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
                 Baseline(name=name, value=frechet(judge.look(images)[1], reference))
                 for name, images in _scale(data, count).items()
             ),
-        ),
-        Metric(
-            name="accuracy of the asked class",
-            value=accuracy,
-            standard_error=float(np.sqrt(accuracy * (1 - accuracy) / count)),
-            better="higher",
-            samples=count,
-            data=f"{data.name} test",
-            protocol="share of samples that the same classifier puts into the class that was asked for",
-            baselines=(Baseline(name="the classifier on real test pictures", value=judged),),
-        ),
+        )
     ]
+    return metrics + ([_accuracy(judge, found, labels, data)] if conditional(graphs) else [])
+
+
+def _accuracy(judge: Judge, found: NDArray[np.int64], labels: NDArray[np.int64], data: Pictures) -> Metric:
+    """How often a sample is of the class that was asked for, in the eyes of the judge."""
+    accuracy, count = float((found == labels).mean()), len(labels)
+    judged = float((judge.look(data.test.images)[0] == data.test.labels).mean())
+    return Metric(
+        name="accuracy of the asked class",
+        value=accuracy,
+        standard_error=float(np.sqrt(accuracy * (1 - accuracy) / count)),
+        better="higher",
+        samples=count,
+        data=f"{data.name} test",
+        protocol="share of samples that the same classifier puts into the class that was asked for",
+        baselines=(Baseline(name="the classifier on real test pictures", value=judged),),
+    )
 
 
 def _scale(data: Pictures, count: int) -> dict[str, Images]:

@@ -1,0 +1,66 @@
+"""What recommenders share: users drawn from the ratings, the graph's tensors, the task and its items."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models import items
+from models.manifest import Recommend
+from training.data.movielens import RatingData
+from training.learners.learner import Batch, Learner
+from training.settings import Settings
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+class Recommender(Learner[SettingsT]):
+    """Trains on the users of `data`. Every version exports one graph, `score`."""
+
+    def __init__(self, settings: SettingsT, data: RatingData) -> None:
+        super().__init__(settings, data.sha256)
+        self.data = data
+        order = np.argsort(data.train.user, kind="stable")
+        ends = np.cumsum(np.bincount(data.train.user, minlength=data.train.users))
+        self.users = np.split(order, ends[:-1])
+        """Places in the table of each user's ratings."""
+        self.item = torch.from_numpy(data.train.item)
+        self.rating = torch.from_numpy(data.train.rating)
+        self.liked = torch.from_numpy(data.train.rating >= data.liked)
+
+    def draw_users(self) -> tuple[Tensor, Tensor]:
+        """The rows (0 to batch_size) and the places in the table of all ratings of random users, both int64 [R]."""
+        chosen = [self.users[user] for user in torch.randint(len(self.users), (self.settings.batch_size,)).tolist()]
+        rows = np.repeat(np.arange(len(chosen)), [len(cells) for cells in chosen])
+        return torch.from_numpy(rows), torch.from_numpy(np.concatenate(chosen))
+
+    def examples(self) -> list[Batch]:
+        """Inputs of `score`: item_index int32 [B,N] (-1 pads) and rating [B,N], in several shapes."""
+        low, high = self.data.levels[0], self.data.levels[-1]
+
+        def example(rows: int, length: int) -> Batch:
+            item = torch.randint(len(self.data.items), (rows, length), dtype=torch.int32)
+            rating = low + torch.rand(rows, length) * (high - low)
+            item[-1, length // 2 :] = -1
+            return item, rating
+
+        return [example(2, 7), example(1, 1), example(5, 40)]
+
+    def tasks(self) -> tuple[Recommend, ...]:
+        return (
+            Recommend.declare(
+                {"score": 64},
+                items=len(self.data.items),
+                attributes=dict(self.data.attributes),
+                rating_low=self.data.levels[0],
+                rating_high=self.data.levels[-1],
+                liked=self.data.liked,
+                max_ratings=5000,
+            ),
+        )
+
+    def files(self) -> dict[str, bytes]:
+        return {"items.csv": items.write(self.data.items, self.data.attributes)}
