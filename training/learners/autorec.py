@@ -62,9 +62,9 @@ class Score(nn.Module):
         self.item_mean: Tensor
 
     def forward(self, item_index: Tensor, rating: Tensor) -> tuple[Tensor, Tensor]:
-        given = (item_index >= 0).float().unsqueeze(2)
+        given = (item_index >= 0).to(rating.dtype).unsqueeze(2)
         item = item_index.clamp(min=0).long()
-        likes = (rating >= self.liked).float().unsqueeze(2) * given
+        likes = (rating >= self.liked).to(rating.dtype).unsqueeze(2) * given
         rated_rows, liked_rows = self.ranker.encoder.chunk(2)
         seen = given * functional.embedding(item, rated_rows) + likes * functional.embedding(item, liked_rows)
         length = (given + likes).sum(dim=1).clamp(min=1).sqrt()
