@@ -30,6 +30,7 @@ body {{ margin: 0; }}
 @media (max-width: 600px) {{
   .swagger-ui .wrapper {{ padding: 0 10px; }}
   .swagger-ui .opblock .opblock-summary-path {{ max-width: none; }}
+  .swagger-ui .opblock .opblock-section-header {{ flex-wrap: wrap; height: auto; }}
   .swagger-ui table.parameters, .swagger-ui table.responses-table {{ display: block; overflow-x: auto; }}
 }}
 </style>
