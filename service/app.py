@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from service.api import denoise, docs, encode, generate, health, models, recommend, schema
+from service.api import denoise, docs, encode, generate, health, items, models, recommend, schema
 from service.guard import Guard
 from service.problems import Method, UnknownPath
 from service.state import State
@@ -48,7 +48,7 @@ def create_app(state: State) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = state
-    for endpoint in (recommend, denoise, encode, generate, models, health, docs):
+    for endpoint in (recommend, denoise, encode, generate, models, items, health, docs):
         app.include_router(endpoint.router)
     app.mount("/docs/static", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.add_exception_handler(HTTPException, _refuse)

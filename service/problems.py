@@ -5,11 +5,11 @@
     ├── UnknownPath        404    ├── PictureTooLarge     413
     ├── UnknownModel       404    ├── UnsupportedType     415
     ├── UnknownVersion     404    ├── InvalidFields       422
-    ├── Method             405    ├── UnreadablePicture   422
-    ├── NotAcceptable      406    ├── Internal            500
-    ├── BodyTooSlow        408    ├── Deadline            504
-    ├── WrongTask          409    └── Unavailable         503, with Retry-After
-    │                                 ├── Overloaded
+    ├── UnknownItem        404    ├── UnreadablePicture   422
+    ├── Method             405    ├── Internal            500
+    ├── NotAcceptable      406    ├── Deadline            504
+    ├── BodyTooSlow        408    └── Unavailable         503, with Retry-After
+    ├── WrongTask          409        ├── Overloaded
     │                                 ├── NotReady
     │                                 └── Draining
 
@@ -94,6 +94,12 @@ class UnknownVersion(Problem):
     """The model is loaded, but not in this version. Leave `version` out to get the current one."""
 
     status, title = 404, "Unknown version"
+
+
+class UnknownItem(Problem):
+    """The model has no item of this id. `GET /v1/models/NAME/items` finds those it has by their titles."""
+
+    status, title = 404, "Unknown item"
 
 
 class Method(Problem):

@@ -63,8 +63,10 @@ class Settings(BaseSettings):
     """Users in one recommend call."""
     max_ratings: Annotated[int, Field(ge=1, le=MOST_RATINGS)] = 5000
     """Ratings and likes of one user. A model's own limit may be smaller."""
+    max_call_ratings: Annotated[int, Field(ge=1, le=2**24)] = 100_000
+    """Ratings and likes of all users of one recommend call."""
     max_count: Annotated[int, Field(ge=1, le=2**20)] = 1000
-    """Items listed for one user."""
+    """Items in one list: for a user, of a search, of those alike."""
     max_reason_rows: Annotated[int, Field(ge=1, le=2**20)] = 1000
     """Ratings in one recommend call that asks for reasons; each costs a run of the graph."""
     max_pictures: Annotated[int, Field(ge=1, le=2**20)] = 1000

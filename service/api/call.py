@@ -1,5 +1,6 @@
 """What every handler needs of a request, and how every answer is put together."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeVar
@@ -20,6 +21,8 @@ MAX_FAULTS = 20
 MAX_LOOKED_AT = 1000
 """Faults of one body. pydantic makes all of them or none, and a body can have millions, one per unknown field."""
 MAX_PARAMETERS = 50
+SMALL_BYTES = 2**16
+"""JSON bodies up to this size take a few milliseconds at most, and are read on the event loop."""
 SMALL_PIXELS = 256 * 256
 """Pictures up to this size take less time to decode than a change of threads is worth."""
 
@@ -27,7 +30,9 @@ SMALL_PIXELS = 256 * 256
 class Body(BaseModel):
     """A JSON body: closed, without silent conversions, numbers finite."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Query(BaseModel):
@@ -88,7 +93,10 @@ async def body(request: Request, fields: type[Fields], later: Collection[str] = 
     content_type(request, [JSON])
     no_query(request, "belongs into the JSON body, not into the query")
     try:
-        return fields.model_validate_json(await request.body())
+        data = await request.body()
+        if len(data) > SMALL_BYTES:
+            return await asyncio.to_thread(fields.model_validate_json, data)
+        return fields.model_validate_json(data)
     except ValidationError as error:
         if error.error_count() > MAX_LOOKED_AT:
             raise InvalidFields([Fault("", f"has {error.error_count()} faults, too many to list")]) from None

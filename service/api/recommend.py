@@ -1,12 +1,14 @@
 """POST /v1/recommend: lists of items for users, from what they rated."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema
+from pydantic import BeforeValidator, FailFast, Field, WithJsonSchema, with_config
+from typing_extensions import TypedDict
 
 from models.manifest import Recommend
 from service.api import call, schema
@@ -14,7 +16,18 @@ from service.media.negotiation import JSON
 from service.problems import Fault, InvalidFields
 from service.runtime.clock import Clock
 from service.runtime.library import Model
-from service.runtime.ranking import Catalogue, History, ListRule, NumberRule, Rules, order, rounded
+from service.runtime.ranking import (
+    POOL,
+    Catalogue,
+    History,
+    ListRule,
+    NumberRule,
+    Rules,
+    diverse,
+    novel,
+    order,
+    rounded,
+)
 from service.settings import MOST_RATINGS, MOST_USERS, Settings
 
 router = APIRouter()
@@ -23,6 +36,8 @@ MOST_LISTED = 10_000
 """Ids in `allow` and in `deny`."""
 MOST_ENTRIES = 1000
 """Entries in one list of a filter."""
+OTHER_VALUES = 2**16
+"""Values of a body beside those of ratings: ids in lists, entries of filters, users and fields."""
 
 
 def _spelled(item: object) -> object:
@@ -41,10 +56,13 @@ Items = Annotated[tuple[ItemId, ...], FailFast(), Field(max_length=MOST_LISTED)]
 Entries = Annotated[tuple[Entry, ...], FailFast(), Field(max_length=MOST_ENTRIES)]
 
 
-class Rating(call.Body):
+# A dictionary, not an object of a class: a call may have 100,000 of them.
+@with_config(call.Body.model_config)
+class Rating(TypedDict):
+    """What a user thought of one item."""
+
     item: ItemId
-    rating: float
-    """On the model's scale."""
+    rating: Annotated[float, Field(description="On the model's scale.")]
 
 
 class User(call.Body):
@@ -65,6 +83,24 @@ class Filter(call.Body):
     high: Annotated[float | None, Field(alias="to")] = None
 
 
+DIVERSITY = (
+    f"Puts the {POOL} items of the best scores in another order, by maximal marginal relevance (Carbonell & Goldstein "
+    "1998): the next item is always the one with the greatest (1 - diversity) x its score - diversity x its greatest "
+    f"likeness to an item before it. Scores are scaled to 0..1 over those {POOL}; likeness is the cosine of what "
+    f"liking either item adds to all scores. The items after those {POOL} follow by score, and `score` is still "
+    "the model's. 0: by score alone. The trade: a list that repeats itself less, and hits less often. With the shipped "
+    "movies-rbm, 0.3 costs some 2 per cent of NDCG@10, 0.5 an eighth, 1 more than half."
+)
+NOVELTY = (
+    f"Prefers the less popular among the {POOL} items of the best scores: these are put in the order of (1 - novelty) "
+    "x score + novelty x self-information, which is -log2 of the share of users who liked the item (Zhou et al. 2010); "
+    f"both are scaled to 0..1 over those {POOL}. With `diversity`, this sum takes the score's place there. The items "
+    f"after those {POOL} follow by score, and `score` is still the model's. 0: by score alone. The trade: items that "
+    "the user knows less likely already, and likes less likely. With the shipped movies-rbm, 0.1 costs next to nothing "
+    "of NDCG@10, 0.3 some 5 per cent, 0.5 more than a third, 1 nine tenths."
+)
+
+
 class RecommendRequest(call.Body):
     model: Annotated[str, Field(max_length=64)] | None = None
     version: Annotated[int, Field(ge=1)] | None = None
@@ -78,10 +114,8 @@ class RecommendRequest(call.Body):
     deny: Items = ()
     filter: Annotated[dict[str, Filter], Field(default_factory=dict[str, Filter])]
     """Conditions on item attributes, by name; all of them must hold."""
-    diversity: Annotated[float, Field(ge=0, le=1)] = 0
-    """Only 0 in this release."""
-    novelty: Annotated[float, Field(ge=0, le=1)] = 0
-    """Only 0 in this release."""
+    diversity: Annotated[float, Field(ge=0, le=1, description=DIVERSITY)] = 0
+    novelty: Annotated[float, Field(ge=0, le=1, description=NOVELTY)] = 0
     reasons: bool = False
     """Whether to tell what each of the user's ratings added to a score."""
 
@@ -90,19 +124,25 @@ class RecommendRequest(call.Body):
 async def recommend(request: Request) -> Response:
     """Items for each user, best first, with their predicted ratings. Pages by `offset` never overlap."""
     call.accepts(request, [JSON])
-    clock = call.clock(request)
+    call.content_type(request, [JSON])
+    clock, settings = call.clock(request), call.state(request).settings
     with clock.stage("decode"):
+        _count(await request.body(), settings)
         ask = await call.body(request, RecommendRequest)
         model, task = call.choose(request, "recommend", Recommend, ask.model, ask.version)
         catalogue = model.catalogue
         assert catalogue is not None
-        _check(ask, task, call.state(request).settings)
+        _check(ask, task, settings)
         rules = _rules(ask, task)
     histories: list[History] = []
-    for user in ask.users:
+    faults: list[Fault] = []
+    for who, user in enumerate(ask.users):
         with clock.stage("decode"):
+            faults += _off_scale(who, user, task)
             histories.append(_history(user, task, catalogue))
         await asyncio.sleep(0)  # many users do not hold up other callers
+    if faults:
+        raise InvalidFields(faults[: call.MAX_FAULTS])
     rows = await model.infer("score", [history.row(task.max_ratings) for history in histories], clock)
     with clock.stage("encode"):
         listable = catalogue.listable(ask.allow, ask.deny, rules)
@@ -132,6 +172,9 @@ async def _user(
             listable[list(history.index)] = False
         ordered = order(score, listable)
         page = ordered[ask.offset : ask.offset + ask.count]
+    if (ask.diversity or ask.novelty) and ask.offset < len(ordered[:POOL]):
+        page = (await _rearranged(ask, model, catalogue, score, ordered, clock))[ask.offset :]
+    with clock.stage("encode"):
         scores = rounded(score[page]).tolist()
         ratings = rounded(np.clip(row["predicted_rating"][page], task.rating_low, task.rating_high)).tolist()
         items = [
@@ -153,6 +196,26 @@ async def _user(
         "total": len(ordered),
         "items": items,
     }
+
+
+async def _rearranged(
+    ask: RecommendRequest,
+    model: Model,
+    catalogue: Catalogue,
+    score: NDArray[Any],
+    ordered: NDArray[np.intp],
+    clock: Clock,
+) -> NDArray[np.intp]:
+    """The list as far as the page goes, when the first POOL items are put in order by novelty and diversity."""
+    pool, end = ordered[:POOL], ask.offset + ask.count
+    with clock.stage("encode"):
+        worth = novel(score[pool], catalogue.information[pool], ask.novelty)
+        if not ask.diversity:
+            return np.concatenate([pool[np.argsort(-rounded(worth), kind="stable")], ordered[POOL:]])[:end]
+    assert model.profiles is not None
+    units = await model.profiles.units(pool, clock)
+    with clock.stage("encode"):
+        return np.concatenate([pool[diverse(worth, units, ask.diversity, end)], ordered[POOL:]])[:end]
 
 
 async def _reasons(
@@ -179,9 +242,6 @@ async def _reasons(
 
 def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
     """What the schema cannot know: limits that are settings, and the model's own."""
-    for name in ("diversity", "novelty"):
-        if getattr(ask, name):
-            raise call.not_served(name, "0")
     if len(ask.users) > settings.max_users:
         raise _over("users", "HARMONIUM_MAX_USERS", f"{len(ask.users)} users; {settings.max_users} are allowed")
     if ask.count > settings.max_count:
@@ -195,20 +255,30 @@ def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
             detail = f"{size} ratings and likes; {most} are allowed{whose}"
             raise InvalidFields([Fault(call.pointer("users", place), detail)], setting)
     rows = sum(len(user.ratings) + len(user.liked) for user in ask.users)
+    if rows > settings.max_call_ratings:
+        detail = f"{rows} ratings and likes; {settings.max_call_ratings} are allowed in one call"
+        raise _over("users", "HARMONIUM_MAX_CALL_RATINGS", detail)
     if ask.reasons and rows > settings.max_reason_rows:
         detail = f"are given for at most {settings.max_reason_rows} ratings a call; these are {rows}"
         raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
-    faults = [
-        Fault(
-            call.pointer("users", who, "ratings", which, "rating"),
-            f"must be from {task.rating_low:g} to {task.rating_high:g}",
-        )
-        for who, user in enumerate(ask.users)
-        for which, rating in enumerate(user.ratings)
-        if not task.rating_low <= rating.rating <= task.rating_high
-    ]
-    if faults:
-        raise InvalidFields(faults[: call.MAX_FAULTS])
+
+
+def _count(data: bytes, settings: Settings) -> None:
+    """Refuse a body of too many values before any of them is made: each costs a microsecond or two, and memory.
+
+    Every value but the first of its list or object follows a comma, and a rating has two.
+    """
+    commas = data.count(b",")
+    if commas > 2 * settings.max_call_ratings + OTHER_VALUES:
+        detail = f"the body has {commas} commas, more than {settings.max_call_ratings} ratings and likes can need"
+        raise _over("users", "HARMONIUM_MAX_CALL_RATINGS", detail)
+
+
+def _off_scale(who: int, user: User, task: Recommend) -> Iterator[Fault]:
+    detail = f"must be from {task.rating_low:g} to {task.rating_high:g}"
+    for which, rating in enumerate(user.ratings):
+        if not task.rating_low <= rating["rating"] <= task.rating_high:
+            yield Fault(call.pointer("users", who, "ratings", which, "rating"), detail)
 
 
 def _over(name: str, setting: str, detail: str) -> InvalidFields:
@@ -216,7 +286,7 @@ def _over(name: str, setting: str, detail: str) -> InvalidFields:
 
 
 def _history(user: User, task: Recommend, catalogue: Catalogue) -> History:
-    rated = [(rating.item, rating.rating) for rating in user.ratings]
+    rated = [(rating["item"], rating["rating"]) for rating in user.ratings]
     return catalogue.history([*rated, *((item, task.liked) for item in user.liked)])
 
 

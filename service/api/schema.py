@@ -36,7 +36,10 @@ class Reason(Answer):
 class ListedItem(Answer):
     item: str
     title: str
-    score: float
+    score: Annotated[
+        float,
+        Field(description="The model's, or the popularity. It orders the list where `diversity` and `novelty` are 0."),
+    ]
     rating: Annotated[float, Field(description="Predicted, on the model's scale.")]
     attributes: dict[str, list[str] | float | None]
     reasons: Annotated[list[Reason], Field(description="Only when asked for, at most 5.")] = []
@@ -54,6 +57,25 @@ class RecommendAnswer(Answer):
     model: str
     version: int
     users: list[UserList]
+
+
+class Item(Answer):
+    item: str
+    title: str
+    attributes: dict[str, list[str] | float | None]
+
+
+class ItemsAnswer(Answer):
+    items: list[Item]
+    total: Annotated[int, Field(description="Items that fit, over all pages.")]
+
+
+class SimilarItem(Item):
+    similarity: Annotated[float, Field(description="What liking the item of the path adds to this one's score.")]
+
+
+class SimilarAnswer(Answer):
+    items: list[SimilarItem]
 
 
 class Encoding(Answer):
@@ -160,6 +182,32 @@ def version() -> Operation:
     return _operation("version", "What one version is", answer=ANY_JSON, parameters=path, refusals=READ, tag="models")
 
 
+def items(options: type[BaseModel]) -> Operation:
+    """GET /v1/models/{name}/items."""
+    return _operation(
+        "items",
+        "The items that a recommender knows, by title",
+        answer={JSON: {"schema": _ref(ItemsAnswer)}},
+        headers=NAMED,
+        parameters=[_path("name", "string", "movies-rbm"), *_query(options)],
+        refusals=[*READ, problems.WrongTask],
+        tag="models",
+    )
+
+
+def similar(options: type[BaseModel]) -> Operation:
+    """GET /v1/models/{name}/items/{id}/similar."""
+    return _operation(
+        "similar",
+        "The items that go best with one",
+        answer={JSON: {"schema": _ref(SimilarAnswer)}},
+        headers=NAMED,
+        parameters=[_path("name", "string", "movies-rbm"), _path("id", "string", "260"), *_query(options)],
+        refusals=[*READ, problems.UnknownItem, problems.WrongTask, *WORK],
+        tag="models",
+    )
+
+
 def probe(name: str, summary: str, otherwise: str = "") -> Operation:
     """GET /livez and /readyz; `otherwise` says when the same is answered with 503."""
     operation = _operation(name, summary, answer=ANY_JSON, tag="health")
@@ -171,7 +219,7 @@ def probe(name: str, summary: str, otherwise: str = "") -> Operation:
 def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     """The OpenAPI document; `bodies` are the models that describe JSON bodies."""
     tree = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-    answers = [RecommendAnswer, EncodeAnswer, GenerateAnswer, ProblemAnswer]
+    answers = [RecommendAnswer, ItemsAnswer, SimilarAnswer, EncodeAnswer, GenerateAnswer, ProblemAnswer]
     _, definitions = models_json_schema([(kind, "validation") for kind in [*bodies, *answers]], ref_template=REF)
     tree["components"] = {"schemas": definitions["$defs"]}
     return tree
@@ -185,6 +233,7 @@ WORK = [problems.Internal, problems.Overloaded, problems.Draining, problems.Dead
 PICTURE = {PNG: {"schema": BINARY}, JPEG: {"schema": BINARY}}
 NUMBERS = {"X-Model-Version": "integer", "X-Seed": "integer", "X-Noise-Level": "number"}
 """Headers that are not just text."""
+NAMED = {"X-Model": "The model's name.", "X-Model-Version": "Its version."}
 ANY_JSON = {JSON: {"schema": {"type": "object"}}}
 
 
@@ -200,8 +249,7 @@ def _operation(
     tag: str = "inference",
 ) -> Operation:
     """Keyword arguments for a route of FastAPI."""
-    told = {"X-Model": "The model's name.", "X-Model-Version": "Its version."} if body else {}
-    told |= headers or {}
+    told = (NAMED if body else {}) | (headers or {})
     responses: dict[int | str, Operation] = {
         200: {
             "description": "The answer.",

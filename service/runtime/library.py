@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from models.store import PROSE, BrokenVersion, Store, Version, verify
 from service.problems import NotReady, UnknownModel, UnknownVersion, WrongTask
 from service.runtime.batcher import Batcher, Waiting
 from service.runtime.clock import Clock
+from service.runtime.profiles import Profiles
 from service.runtime.ranking import Catalogue
 from service.runtime.session import Arrays, Device, NoDevice, Session
 from service.settings import Settings
@@ -54,6 +56,7 @@ class Model:
         )
         recommend = self.manifest.task(Recommend)
         self.catalogue = Catalogue(version.items(), recommend) if recommend else None
+        self.profiles = Profiles(self.catalogue, partial(self.infer, "score")) if self.catalogue else None
         self._batchers: dict[str, Batcher[Arrays, Row]] = {}
         if recommend:
             self._batch("score", recommend.graphs["score"].max_batch, settings.max_queue_ratings, "MAX_QUEUE_RATINGS")

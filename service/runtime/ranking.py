@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from models.items import Item, Value
 from models.manifest import Recommend
+from service.runtime.titles import Titles
 
 DECIMALS = 4
 """Scores that agree to this many decimals are equal, and the item's place in the catalogue decides."""
 SHORTEST = 8
+POOL = 200
+"""The best items, which novelty and diversity put in another order. The rest follow by score."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Catalogue:
         self.items = items
         self.index = {item.id: place for place, item in enumerate(items)}
         self.popularity = np.array([item.popularity for item in items])
+        self.information = _self_information(self.popularity)
+        self.titles = Titles([item.title for item in items], self.popularity)
         self.answers = [{"item": item.id, "title": item.title} for item in items]
         self.attributes = [{name: _plain(value) for name, value in item.attributes.items()} for item in items]
         self._nothing = np.zeros(len(items), bool)
@@ -133,6 +138,15 @@ class Catalogue:
         return self._lists[name].get(entry, self._nothing)
 
 
+def _self_information(popularity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bits that tell one item apart, -log2 of its popularity [I] (Zhou et al., PNAS 107, 2010).
+
+    What nobody liked counts as the rarest that somebody did.
+    """
+    liked = popularity[popularity > 0]
+    return -np.log2(np.maximum(popularity, liked.min())) if liked.size else np.zeros(len(popularity))
+
+
 def _plain(value: Value) -> list[str] | float | None:
     """An attribute as JSON tells it: a year is 1999, not 1999.0."""
     if isinstance(value, tuple):
@@ -149,3 +163,35 @@ def order(score: NDArray[Any], listable: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Indices of the listable items, best first: by rounded score, then by index. A total order, so pages are sound."""
     places = np.flatnonzero(listable)
     return places[np.argsort(-rounded(score[places]), kind="stable")]
+
+
+def novel(score: NDArray[Any], information: NDArray[Any], novelty: float) -> NDArray[np.float64]:
+    """What items are worth [K], 0 to 1: their scores and their self-information, each scaled over them, mixed."""
+    return (1 - novelty) * _scaled(rounded(score)) + novelty * _scaled(information)
+
+
+def diverse(worth: NDArray[np.float64], units: NDArray[np.floating], diversity: float, most: int) -> NDArray[np.intp]:
+    """The first `most` of K items by maximal marginal relevance (Carbonell & Goldstein, SIGIR 1998).
+
+    The next is always the one with the greatest (1 - diversity) * worth [K] - diversity * (its
+    greatest likeness to those before it); among equals the one that stands first. So a longer
+    list begins with the shorter one. The likeness of two items is the product of their rows of
+    `units` [K,D], which have length 1.
+    """
+    chosen: list[int] = []
+    worth = (1 - diversity) * worth
+    nearest = np.zeros(len(worth))
+    while len(chosen) < min(most, len(worth)):
+        best = int(np.argmax(rounded(worth - diversity * nearest)))
+        # One product with a vector for each item listed: BLAS would share the product of all with all among
+        # threads, which spin, and takes a hundred times longer when other processes want the same cores.
+        likeness = units @ units[best]
+        nearest = np.maximum(nearest, likeness) if chosen else likeness
+        worth[best] = -np.inf
+        chosen.append(best)
+    return np.array(chosen, np.intp)
+
+
+def _scaled(values: NDArray[Any]) -> NDArray[np.float64]:
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if low < high else np.zeros(len(values))

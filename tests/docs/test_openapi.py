@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.schema import EncodeAnswer, GenerateAnswer, RecommendAnswer
+from service.api.schema import EncodeAnswer, GenerateAnswer, ItemsAnswer, RecommendAnswer, SimilarAnswer
 from service.problems import KINDS
 from tests.docs.openapi import COMMITTED
 from tests.docs.openapi import document as written
@@ -93,6 +93,9 @@ def test_answers_are_as_they_are_described(client: httpx.Client) -> None:
     users = [{"liked": ["260", "nobody"]}, {}]
     answer = client.post("/v1/recommend", json={"users": users, "reasons": True})
     RecommendAnswer.model_validate_json(answer.content, strict=True)
+    ItemsAnswer.model_validate_json(client.get("/v1/models/movies-rbm/items").content, strict=True)
+    answer = client.get("/v1/models/movies-rbm/items/260/similar")
+    SimilarAnswer.model_validate_json(answer.content, strict=True)
     answer = client.post("/v1/encode?sample=1", content=png(8, 8), headers={"content-type": "image/png"})
     EncodeAnswer.model_validate_json(answer.content, strict=True)
     answer = client.post("/v1/generate", json={"count": 2}, headers={"accept": "application/json"})
@@ -107,6 +110,29 @@ def test_query_parameters_are_described(document: dict[str, Any]) -> None:
         parameters = document["paths"][f"/v1/{call}"]["post"]["parameters"]
         assert [parameter["name"] for parameter in parameters] == names
         assert all(parameter["description"] and parameter["in"] == "query" for parameter in parameters)
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("items", ["name", "version", "query", "limit", "offset"]),
+        ("items/{id}/similar", ["name", "id", "version", "count"]),
+    ],
+)
+def test_items_are_described(document: dict[str, Any], path: str, names: list[str]) -> None:
+    operation = document["paths"][f"/v1/models/{{name}}/{path}"]["get"]
+    assert [parameter["name"] for parameter in operation["parameters"]] == names
+    for parameter in operation["parameters"]:
+        assert parameter["in"] == ("path" if parameter["name"] in ("name", "id") else "query")
+        assert parameter["in"] == "path" or parameter["description"]
+    assert {"404", "406", "409", "422"} <= set(operation["responses"])
+
+
+def test_the_knobs_of_a_list_are_explained(document: dict[str, Any]) -> None:
+    fields = document["components"]["schemas"]["RecommendRequest"]["properties"]
+    for name, words in (("diversity", "maximal marginal relevance"), ("novelty", "self-information")):
+        assert words in fields[name]["description"]
+        assert "NDCG@10" in fields[name]["description"]
 
 
 def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import httpx
 import pytest
 
 from models.manifest import Recommend
-from service.api.recommend import MOST_ENTRIES, MOST_LISTED
+from service.api.recommend import MOST_ENTRIES, MOST_LISTED, OTHER_VALUES
 from service.app import create_app
 from service.runtime.clock import Clock
 from service.runtime.ranking import Catalogue, ListRule
 from service.settings import MOST_RATINGS, MOST_USERS, Settings
 from service.state import State
-from tests.service.conftest import refused
+from tests.service.conftest import refused, serving
 from tests.versions import film_items, recommend
 
 RATING = {"item": "1", "rating": 5}
@@ -53,6 +54,42 @@ def test_every_list_has_a_ceiling(client: httpx.Client, fields: Any, pointer: st
 )
 def test_the_first_fault_of_a_list_ends_it(client: httpx.Client, fields: Any, pointer: str) -> None:
     refused(client.post("/v1/recommend", json=fields), 422, "invalid-fields", pointer)
+
+
+@pytest.fixture(scope="module")
+def narrow(zoo: Path) -> Iterator[httpx.Client]:
+    with serving(zoo, max_call_ratings=10) as (_, client):
+        yield client
+
+
+def test_ratings_of_all_users_of_a_call_are_limited(narrow: httpx.Client) -> None:
+    users = [{"ratings": [RATING] * 3, "liked": ["1"] * 2}, {"liked": ["1"] * 5}]
+    assert narrow.post("/v1/recommend", json={"users": users}).status_code == 200
+    answer = narrow.post("/v1/recommend", json={"users": [*users, {"liked": ["1"]}]})
+    detail = refused(answer, 422, "invalid-fields", "/users", setting="HARMONIUM_MAX_CALL_RATINGS")
+    assert detail == "/users: 11 ratings and likes; 10 are allowed in one call"
+
+
+def test_a_body_of_too_many_values_is_not_looked_at(narrow: httpx.Client) -> None:
+    over = b'{"users": [{"ratings": [%b' % (b"," * (2 * 10 + OTHER_VALUES))
+    answer = narrow.post("/v1/recommend", content=over, headers={"content-type": "application/json"})
+    refused(answer, 400, "malformed-body")
+    answer = narrow.post("/v1/recommend", content=over + b",", headers={"content-type": "application/json"})
+    detail = refused(answer, 422, "invalid-fields", "/users", setting="HARMONIUM_MAX_CALL_RATINGS")
+    assert detail == "/users: the body has 65557 commas, more than 10 ratings and likes can need"
+    answer = narrow.post("/v1/recommend", content=over + b",", headers={"content-type": "text/csv"})
+    refused(answer, 415, "unsupported-type")
+
+
+def test_the_lists_of_the_largest_call_fit(client: httpx.Client) -> None:
+    entries = {kind: ["Comedy"] * MOST_ENTRIES for kind in ("any", "all", "none")}
+    body = {
+        "users": [{"ratings": [RATING] * 60}] * 256,
+        "allow": ["1"] * MOST_LISTED,
+        "deny": ["1"] * MOST_LISTED,
+        "filter": {"genres": entries, "year": {"from": 1, "to": 2}},
+    }
+    assert client.post("/v1/recommend", json=body).status_code == 200
 
 
 def test_faults_beyond_counting_are_counted_only(client: httpx.Client) -> None:
@@ -101,6 +138,27 @@ async def test_many_users_leave_turns_of_the_loop_to_others(zoo: Path) -> None:
 
     alone, many = await turns_of_a_call(1), await turns_of_a_call(101)
     assert many - alone >= 200  # two for each user; batches of the graph give fewer
+
+
+async def test_a_large_body_is_read_beside_the_loop(zoo: Path) -> None:
+    state = State(Settings(models=str(zoo)))
+    state.library.shelf = state.library.scan()
+    transport = httpx.ASGITransport(create_app(state))
+
+    async def turns_of_a_call(listed: int) -> int:
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            body = {"users": [{}], "deny": ["an item of twenty"] * listed}
+            call = asyncio.ensure_future(client.post("/v1/recommend", json=body))
+            turns = 0
+            while not call.done():
+                await asyncio.sleep(0)
+                turns += 1
+            assert call.result().status_code == 200
+            return turns
+
+    small = await turns_of_a_call(10)
+    assert await turns_of_a_call(20) == small
+    assert await turns_of_a_call(MOST_LISTED) > small
 
 
 def test_a_stage_may_be_added_while_the_header_is_made() -> None:

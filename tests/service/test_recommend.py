@@ -1,11 +1,18 @@
 import concurrent.futures
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.service.conftest import refused
-from tests.versions import film_items
+from models.store import Store
+from service.runtime.ranking import POOL
+from tests.models import reproducible
+from tests.service.conftest import refused, serving
+from tests.versions import film_items, recommend, run
 
 RATED = {"ratings": [{"item": "1196", "rating": 5}, {"item": "260", "rating": 4}]}
 
@@ -169,8 +176,10 @@ def test_reasons_of_one_rating_and_of_none(client: httpx.Client) -> None:
         ({"users": [{"ratings": [{"item": "1", "rating": 5.5}]}]}, "/users/0/ratings/0/rating"),
         ({"users": [{"ratings": [{"item": "1", "rating": 0}]}]}, "/users/0/ratings/0/rating"),
         ({"users": [{"ratings": [{"item": "1"}]}]}, "/users/0/ratings/0/rating"),
-        ({"users": [{}], "diversity": 0.5}, "/diversity"),
-        ({"users": [{}], "novelty": 0.5}, "/novelty"),
+        ({"users": [{}], "diversity": 1.01}, "/diversity"),
+        ({"users": [{}], "diversity": True}, "/diversity"),
+        ({"users": [{}], "novelty": -0.01}, "/novelty"),
+        ({"users": [{"ratings": [{"item": "1", "rating": 1, "when": 1}]}]}, "/users/0/ratings/0/when"),
         ({"users": [{}], "filter": {"a/b~c": {}}}, "/filter/a~1b~0c"),
         ({"users": [{}], "filter": {"year": {"any": ["1999"]}}}, "/filter/year"),
         ({"users": [{}], "filter": {"genres": {"from": 1}}}, "/filter/genres"),
@@ -188,10 +197,118 @@ def test_numbers_are_finite(client: httpx.Client, number: str) -> None:
     refused(answer, 422, "invalid-fields", "/users/0/ratings/0/rating")
 
 
-@pytest.mark.parametrize("name", ["diversity", "novelty"])
-def test_what_is_not_served_yet_says_so(client: httpx.Client, name: str) -> None:
-    detail = refused(ask(client, **{name: 0.1}), 422, "invalid-fields", f"/{name}")
-    assert detail.endswith("is not served by this release: leave it out or send 0")
+def test_every_rating_off_the_scale_is_pointed_at(client: httpx.Client) -> None:
+    bad, good = {"item": "1", "rating": 6}, {"item": "1", "rating": 5}
+    answer = ask(client, {"ratings": [good, bad]}, {}, {"ratings": [bad]})
+    refused(answer, 422, "invalid-fields", "/users/0/ratings/1/rating", "/users/2/ratings/0/rating")
+
+
+def test_without_diversity_and_novelty_the_list_is_that_of_the_scores(client: httpx.Client) -> None:
+    (user,) = lists(client, count=40)
+    assert lists(client, count=40, diversity=0, novelty=0) == [user]
+    scores = [item["score"] for item in user["items"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def by_hand(user: dict[str, Any], diversity: float, novelty: float) -> list[str]:
+    """The list by maximal marginal relevance, from the answer without knobs and the graph itself."""
+    _, files = recommend()
+    items = [item.id for item in film_items()]
+
+    def score(*liked: int) -> np.ndarray[Any, Any]:
+        index = np.array([[*liked, -1]] * 2, np.int32)
+        return run(files["score.onnx"], {"item_index": index, "rating": np.full(index.shape, 4, np.float32)})["score"][
+            0
+        ]
+
+    profiles = {item: score(place) - score() for place, item in enumerate(items)}
+
+    def likeness(one: str, other: str) -> float:
+        a, b = profiles[one].astype(float), profiles[other].astype(float)
+        return a @ b / np.sqrt((a @ a) * (b @ b))
+
+    def scaled(values: dict[str, float]) -> dict[str, float]:
+        low, high = min(values.values()), max(values.values())
+        return {item: (value - low) / (high - low) for item, value in values.items()}
+
+    left = [item["item"] for item in user["items"]]
+    rarity = {item.id: -np.log2(item.popularity) for item in film_items()}
+    scores = scaled({item["item"]: item["score"] for item in user["items"]})
+    bits = scaled({item: rarity[item] for item in left})
+    worth = {item: (1 - novelty) * scores[item] + novelty * bits[item] for item in left}
+    listed: list[str] = []
+    while left:
+        marginal = [
+            (1 - diversity) * worth[item] - diversity * max((likeness(item, other) for other in listed), default=0)
+            for item in left
+        ]
+        listed.append(left.pop(int(np.argmax(np.round(marginal, 4)))))
+    return listed
+
+
+@pytest.mark.parametrize(("diversity", "novelty"), [(0.3, 0), (1, 0), (0, 0.3), (0, 1), (0.5, 0.5)])
+def test_diversity_and_novelty_are_as_they_are_defined(client: httpx.Client, diversity: float, novelty: float) -> None:
+    (user,) = lists(client, count=40)
+    (other,) = lists(client, count=40, diversity=diversity, novelty=novelty)
+    assert ids(other) == by_hand(user, diversity, novelty)
+    assert ids(other) != ids(user)
+    assert sorted(other["items"], key=lambda item: item["item"]) == sorted(user["items"], key=lambda item: item["item"])
+
+
+def test_whoever_is_unknown_has_diversity_and_novelty_too(client: httpx.Client) -> None:
+    (user,) = lists(client, {}, count=40)
+    (novel,) = lists(client, {}, count=40, novelty=1)
+    assert ids(novel) == [item.id for item in sorted(film_items(), key=lambda item: item.popularity)]
+    (diverse,) = lists(client, {}, count=40, diversity=0.5)
+    assert diverse["source"] == "popularity"
+    assert ids(diverse)[0] == ids(user)[0]
+    assert ids(diverse) != ids(user)
+
+
+def test_what_may_not_be_listed_is_not_listed_for_diversity(client: httpx.Client) -> None:
+    rules = {"allow": ["2", "3", "8", "1196"], "deny": ["3"], "diversity": 0.5, "novelty": 0.5}
+    (user,) = lists(client, **rules)
+    assert (sorted(ids(user)), user["total"]) == (["2", "8"], 2)
+    assert lists(client, allow=["nobody"], diversity=1)[0]["items"] == []
+    assert lists(client, diversity=1, offset=38)[0]["items"] == []
+
+
+def test_reasons_belong_to_the_items_that_are_listed(client: httpx.Client) -> None:
+    (plain,) = lists(client, count=40, reasons=True)
+    (user,) = lists(client, count=5, offset=2, reasons=True, diversity=0.7)
+    gains = {item["item"]: item["reasons"] for item in plain["items"]}
+    assert [item["reasons"] for item in user["items"]] == [gains[item] for item in ids(user)]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A recommender with more items than are put in another order."""
+    folder = tmp_path_factory.mktemp("wide")
+    Store([folder]).publish(*recommend(items=film_items(POOL + 60)))
+    with serving(folder) as (_, client):
+        yield client
+
+
+knob = st.sampled_from([0, 0.001, 0.3, 0.5, 1])
+
+
+@given(diversity=knob, novelty=knob, size=st.integers(20, 130), rated=st.integers(0, 5), only=st.integers(1, 260))
+@settings(reproducible, max_examples=30)
+def test_pages_never_overlap_under_any_knob(
+    wide: httpx.Client, diversity: float, novelty: float, size: int, rated: int, only: int
+) -> None:
+    user = {"ratings": [{"item": str(7 + item), "rating": 1 + item % 5} for item in range(rated)]}
+    fields = {"diversity": diversity, "novelty": novelty, "allow": [item.id for item in film_items(only)]}
+    (whole,) = lists(wide, user, count=260, **fields)
+    pages = [
+        item
+        for offset in range(0, whole["total"] + size, size)
+        for item in lists(wide, user, count=size, offset=offset, **fields)[0]["items"]
+    ]
+    assert pages == whole["items"]
+    (plain,) = lists(wide, user, count=260, allow=fields["allow"])
+    assert sorted(ids(whole)) == sorted(ids(plain))
+    assert ids(whole)[POOL:] == ids(plain)[POOL:]
 
 
 def test_limits_name_their_setting(client: httpx.Client) -> None:
