@@ -12,7 +12,8 @@ import models
 PREFIX = "HARMONIUM_"
 MOST_USERS = 4096
 MOST_RATINGS = 100_000
-"""What MAX_USERS and MAX_RATINGS can be set to. A longer list is refused before the rest of it is read."""
+MOST_PICTURES = 65_535
+"""What MAX_USERS, MAX_RATINGS and MAX_PICTURES can be set to: a longer list is refused before the rest is read."""
 ROOT = Path(models.__file__).parent.parent
 """The folder that holds the packages; relative model folders start here, whatever the working directory."""
 
@@ -67,7 +68,7 @@ class Settings(BaseSettings):
     """Items listed for one user."""
     max_reason_rows: Annotated[int, Field(ge=1, le=2**20)] = 1000
     """Ratings in one recommend call that asks for reasons; each costs a run of the graph."""
-    max_pictures: Annotated[int, Field(ge=1, le=2**20)] = 1000
+    max_pictures: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 1000
     """Pictures of one generate call."""
 
     max_queue_rows: Annotated[int, Field(ge=1)] = 4096

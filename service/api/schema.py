@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from service import problems
-from service.media.negotiation import JPEG, JSON, PNG
+from service.media.negotiation import GIF, JPEG, JSON, NPY, PNG, WEBP, ZIP
 
 Operation = dict[str, Any]
 REF = "#/components/schemas/{model}"
@@ -72,7 +72,7 @@ class EncodeAnswer(Answer):
 class GenerateAnswer(Answer):
     model: str
     version: int
-    seed: int
+    seed: Annotated[int | None, Field(description="Null where none decides anything.")]
     images: Annotated[list[str], Field(description="PNG in base64.")]
 
 
@@ -127,10 +127,12 @@ def generate(fields: type[BaseModel]) -> Operation:
     """POST /v1/generate."""
     return _operation(
         "generate",
-        "Pictures from seeds",
+        "Pictures from seeds and latents",
         body={JSON: {"schema": _ref(fields), "example": {"seed": 7, "class": 3}}},
-        answer={PNG: {"schema": BINARY}, JSON: {"schema": _ref(GenerateAnswer)}},
-        headers={"X-Seed": "Seed of the first picture."},
+        answer={kind: {"schema": BINARY} for kind in (PNG, WEBP, GIF)}
+        | {JSON: {"schema": _ref(GenerateAnswer)}}
+        | {kind: {"schema": BINARY} for kind in (ZIP, NPY)},
+        headers={"X-Seed": "Seed of the first picture, or of the class; absent where no seed decides anything."},
         refusals=[problems.MalformedBody, *MODEL, *BODY, problems.InvalidFields, *WORK],
     )
 

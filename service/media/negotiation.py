@@ -7,6 +7,10 @@ from service.problems import NotAcceptable, UnsupportedType
 JSON = "application/json"
 PNG = "image/png"
 JPEG = "image/jpeg"
+WEBP = "image/webp"
+GIF = "image/gif"
+NPY = "application/x-npy"
+ZIP = "application/zip"
 
 
 def body_type(header: str | None, served: Sequence[str]) -> str:

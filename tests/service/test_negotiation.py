@@ -55,7 +55,7 @@ def test_refusals_name_what_is_served(client: httpx.Client) -> None:
         headers = {"content-type": "image/png", "accept": "application/x-npy"}
         assert forms in refused(client.post(f"/v1/{path}", content=picture, headers=headers), 406, "not-acceptable")
     answer = client.post("/v1/generate", json={}, headers={"accept": "image/gif"})
-    assert "image/png, application/json" in refused(answer, 406, "not-acceptable")
+    assert "image/png, image/webp, application/json" in refused(answer, 406, "not-acceptable")
     answer = client.post("/v1/recommend", data={"users": "1"})
     assert "application/json" in refused(answer, 415, "unsupported-type")
 
