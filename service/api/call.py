@@ -80,16 +80,19 @@ def content_type(request: Request, served: list[str]) -> str:
     return body_type(request.headers.get("content-type"), served)
 
 
-async def body(request: Request, fields: type[Fields]) -> Fields:
-    """The JSON body.
+async def body(request: Request, fields: type[Fields], most_values: int | None = None) -> Fields:
+    """The JSON body. With more than `most_values` values it is not read: each takes far more memory than its bytes.
 
     Raises:
         UnsupportedType, MalformedBody, InvalidFields: also for any query parameter.
     """
     content_type(request, [JSON])
     no_query(request, "belongs into the JSON body, not into the query")
+    data = await request.body()
+    if most_values is not None and data.count(b",") > most_values:
+        raise InvalidFields([Fault("", f"has more than {most_values} values")])
     try:
-        return fields.model_validate_json(await request.body())
+        return fields.model_validate_json(data)
     except ValidationError as error:
         if error.error_count() > MAX_LOOKED_AT:
             raise InvalidFields([Fault("", f"has {error.error_count()} faults, too many to list")]) from None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.manifest import Generate
 from service.api import call, generation, schema
-from service.api.generation import End, GenerateRequest
+from service.api.generation import MOST_NUMBERS, End, GenerateRequest
 from service.media import pictures, sheets
 from service.media.animations import animation
 from service.media.archives import Archive
@@ -40,10 +40,9 @@ async def generate(request: Request) -> Response:
     An archive is sent while its pictures are drawn: what goes wrong then ends the connection.
     """
     call.accepts(request, FORMS)
-    clock = call.clock(request)
-    ask = await call.body(request, GenerateRequest)
+    service, clock = call.state(request), call.clock(request)
+    ask = await call.body(request, GenerateRequest, MOST_NUMBERS * (1 + service.settings.max_pictures))
     model, task = call.choose(request, "generate", Generate, ask.model, ask.version)
-    service = call.state(request)
     generation.check(ask, task, service.settings)
     seed, label = generation.settle(ask, task)
     kind = _form(request, ask)

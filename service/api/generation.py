@@ -14,7 +14,7 @@ from service.runtime.latents import Latent
 from service.settings import MOST_PICTURES, Settings
 
 SEEDS = 2**63
-MOST_NUMBERS = 4096
+MOST_NUMBERS = 1024
 """In a latent."""
 MOST_STEPS = 1000
 MOST_AMOUNT = 10.0
