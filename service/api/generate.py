@@ -1,15 +1,15 @@
 """POST /v1/generate: pictures out of seeds and latents, in the form that the caller takes."""
 
 import base64
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
-from models.manifest import Generate
-from service.api import call, generation, schema
-from service.api.generation import MOST_NUMBERS, End, GenerateRequest
+from models.manifest import Encode, Generate
+from service.api import call, generation, schema, sources
+from service.api.generation import MOST_NUMBERS, GenerateRequest
 from service.media import pictures, sheets
 from service.media.animations import animation
 from service.media.archives import Archive
@@ -17,9 +17,7 @@ from service.media.negotiation import GIF, JSON, NPY, PNG, WEBP, ZIP
 from service.media.pictures import Picture
 from service.media.sheets import Stack
 from service.problems import NotAcceptable
-from service.runtime import latents
 from service.runtime.clock import Clock
-from service.runtime.latents import Latent
 from service.runtime.library import Model
 from service.runtime.session import Arrays
 
@@ -43,14 +41,14 @@ async def generate(request: Request) -> Response:
     service, clock = call.state(request), call.clock(request)
     ask = await call.body(request, GenerateRequest, MOST_NUMBERS * (1 + service.settings.max_pictures))
     model, task = call.choose(request, "generate", Generate, ask.model, ask.version)
-    generation.check(ask, task, service.settings)
+    generation.check(ask, task, model.manifest.task(Encode), service.settings)
     seed, label = generation.settle(ask, task)
     kind = _form(request, ask)
     pixels, limit = ask.total * task.height * task.width, service.settings.max_pixels
     if kind != ZIP and ask.total > 1 and pixels > limit:
         raise generation.too_many(ask, f"makes {pixels} pixels; but in {ZIP}, {limit} are allowed", "MAX_PIXELS")
     headers = {} if seed is None else {"x_seed": str(seed)}
-    drawn = _drawn(model, await _rows(ask, task, seed, label), clock)
+    drawn = _drawn(model, await sources.rows(request, ask, model, task, seed, label), clock)
     if kind == ZIP:
         return call.stream(await _begun(_zipped(drawn, ask.total)), ZIP, model, **headers)
     with service.pool.held(pixels):
@@ -83,36 +81,6 @@ def _form(request: Request, ask: GenerateRequest) -> str:
             return kind
     others = ", ".join(kind for kind in served if kind not in on_sheet)
     raise NotAcceptable(f"{ask.total} pictures are not one: leave out form, or accept one of {others}.")
-
-
-async def _rows(ask: GenerateRequest, task: Generate, seed: int | None, label: int | None) -> Iterator[Arrays]:
-    """The graph's inputs, picture by picture."""
-    if ask.latents is not None:
-        return _labelled((np.array(vector, np.float32) for vector in ask.latents), label)
-    if ask.lattice is not None:
-        return _labelled(latents.lattice(ask.lattice.size, ask.lattice.x, ask.lattice.y, task.latent_size), label)
-    if ask.interpolate is not None:
-        start, end = [_end(end, ask.truncation, task) for end in (ask.interpolate.start, ask.interpolate.end)]
-        return _labelled(latents.between(start, end, ask.interpolate.steps, ask.interpolate.path), label)
-    assert seed is not None
-    return _seeded(range(seed, seed + ask.count), ask.truncation, task, label)
-
-
-def _seeded(seeds: range, truncation: float, task: Generate, label: int | None) -> Iterator[Arrays]:
-    for seed in seeds:
-        latent, own = generation.seeded(seed, truncation, task)
-        yield from _labelled([latent], own if label is None else label)
-
-
-def _labelled(vectors: Iterable[Latent], label: int | None) -> Iterator[Arrays]:
-    for latent in vectors:
-        yield {"latent": latent} if label is None else {"latent": latent, "label": np.asarray(label, np.int64)}
-
-
-def _end(end: End, truncation: float, task: Generate) -> Latent:
-    if end.seed is not None:
-        return generation.seeded(end.seed, truncation, task)[0]
-    return np.array(end.latent, np.float32)
 
 
 async def _drawn(model: Model, rows: Iterator[Arrays], clock: Clock) -> AsyncIterator[NDArray[np.uint8]]:

@@ -1,16 +1,14 @@
-"""What a generate call asks for: its fields, which of them go together, and the latents that they mean."""
+"""What a generate call asks for: its fields, and which of them go together."""
 
 import secrets
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from models.manifest import Generate
+from models.manifest import Encode, Generate
 from service.api import call
 from service.problems import Fault, InvalidFields
 from service.runtime import latents
-from service.runtime.latents import Latent
 from service.settings import MOST_PICTURES, Settings
 
 SEEDS = 2**63
@@ -126,13 +124,18 @@ class GenerateRequest(call.Body):
         return 1 if self.edit is not None else self.count
 
 
-def check(ask: GenerateRequest, task: Generate, settings: Settings) -> None:
-    """What the schema cannot know: what goes together, limits that are settings, and the model's own.
+def check(ask: GenerateRequest, task: Generate, encode: Encode | None, settings: Settings) -> None:
+    """What the schema cannot know: what goes together, limits that are settings, and the version's own.
 
     Raises:
         InvalidFields.
     """
-    faults = _conflicts(ask, task) or [*_of_latents(ask, task), *_of_lattice(ask, task), *_of_edit(ask, task)]
+    faults = _conflicts(ask, task) or [
+        *_of_latents(ask, task),
+        *_of_lattice(ask, task),
+        *_of_edit(ask, task),
+        *_of_images(ask, task, encode),
+    ]
     if faults:
         raise InvalidFields(faults[: call.MAX_FAULTS])
     if ask.total > settings.max_pictures:
@@ -162,12 +165,6 @@ def settle(ask: GenerateRequest, task: Generate) -> tuple[int | None, int | None
     return seed, label
 
 
-def seeded(seed: int, truncation: float, task: Generate) -> tuple[Latent, int | None]:
-    """A seed's latent, truncated, and its class."""
-    latent, label = latents.drawn(seed, task.latent_size, len(task.classes))
-    return latent * np.float32(truncation), label
-
-
 def _conflicts(ask: GenerateRequest, task: Generate) -> list[Fault]:
     """Fields that would be ignored."""
     first, *others = ask.sources or ("",)
@@ -176,8 +173,7 @@ def _conflicts(ask: GenerateRequest, task: Generate) -> list[Fault]:
         faults.append(Fault("/count", f"does not go with {first}, which says how many pictures there are"))
     if first and ask.seed is not None and not _draws_class(ask, task):
         faults.append(Fault("/seed", f"would decide nothing beside {first}"))
-    ends = (ask.interpolate.start, ask.interpolate.end) if ask.interpolate else ()
-    if first and "truncation" in ask.model_fields_set and all(end.seed is None for end in ends):
+    if first and "truncation" in ask.model_fields_set and all(end.seed is None for _, end in _ends(ask)):
         faults.append(Fault("/truncation", f"is for latents that are drawn from a seed; {first} draws none"))
     return faults
 
@@ -189,12 +185,10 @@ def _draws_class(ask: GenerateRequest, task: Generate) -> bool:
 
 def _of_latents(ask: GenerateRequest, task: Generate) -> list[Fault]:
     """Latents of another size than the model's."""
-    given = [(("latents", place), vector) for place, vector in enumerate(ask.latents or ())]
-    if ask.interpolate:
-        ends = ("from", ask.interpolate.start), ("to", ask.interpolate.end)
-        given += [(("interpolate", name, "latent"), end.latent) for name, end in ends if end.latent is not None]
+    given = [(call.pointer("latents", place), vector) for place, vector in enumerate(ask.latents or ())]
+    given += [(f"{where}/latent", end.latent) for where, end in _ends(ask) if end.latent is not None]
     return [
-        Fault(call.pointer(*where), f"has {len(vector)} numbers; this model's latents have {task.latent_size}")
+        Fault(where, f"has {len(vector)} numbers; this model's latents have {task.latent_size}")
         for where, vector in given
         if len(vector) != task.latent_size
     ]
@@ -220,6 +214,22 @@ def _of_edit(ask: GenerateRequest, task: Generate) -> list[Fault]:
         return []
     there = ", ".join(task.directions) or "it has none"
     return [Fault("/edit/direction", f"is none of this version's directions: {there}")]
+
+
+def _of_images(ask: GenerateRequest, task: Generate, encode: Encode | None) -> list[Fault]:
+    """Images for a version that cannot make latents of them."""
+    if encode is not None and encode.latent_size == task.latent_size:
+        return []
+    given = [f"{where}/image" for where, end in _ends(ask) if end.image is not None]
+    given += ["/edit/image"] if ask.edit is not None else []
+    return [Fault(where, "cannot be encoded: this version has no graph encode") for where in given]
+
+
+def _ends(ask: GenerateRequest) -> list[tuple[str, End]]:
+    """The ends of an interpolation and where they stand."""
+    if ask.interpolate is None:
+        return []
+    return [("/interpolate/from", ask.interpolate.start), ("/interpolate/to", ask.interpolate.end)]
 
 
 def _label(ask: GenerateRequest, task: Generate) -> int | None:
