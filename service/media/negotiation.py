@@ -7,6 +7,9 @@ from service.problems import NotAcceptable, UnsupportedType
 JSON = "application/json"
 PNG = "image/png"
 JPEG = "image/jpeg"
+WEBP = "image/webp"
+TIFF = "image/tiff"
+NPY = "application/x-npy"
 
 
 def body_type(header: str | None, served: Sequence[str]) -> str:
