@@ -12,8 +12,9 @@ import models
 PREFIX = "HARMONIUM_"
 MOST_USERS = 4096
 MOST_RATINGS = 100_000
+MOST_IMAGES = 4096
 MOST_PICTURES = 65_535
-"""What MAX_USERS, MAX_RATINGS and MAX_PICTURES can be set to: a longer list is refused before the rest is read."""
+"""What MAX_USERS, MAX_RATINGS, MAX_IMAGES and MAX_PICTURES can be set to: a longer list is not read to its end."""
 ROOT = Path(models.__file__).parent.parent
 """The folder that holds the packages; relative model folders start here, whatever the working directory."""
 
@@ -59,7 +60,9 @@ class Settings(BaseSettings):
     max_buffered_bytes: Annotated[int, Field(ge=1024)] = 256 * 2**20
     """Bytes of all the request bodies that are held at once. One alone is held whatever its size."""
     max_pixels: Annotated[int, Field(ge=1, le=2**28)] = 16_000_000
-    """Largest picture, in pixels (width x height)."""
+    """Largest picture, in pixels (width x height); of several in one call, all of them together."""
+    max_images: Annotated[int, Field(ge=1, le=MOST_IMAGES)] = 256
+    """Pictures sent in one denoise or encode call."""
     max_users: Annotated[int, Field(ge=1, le=MOST_USERS)] = 256
     """Users in one recommend call."""
     max_ratings: Annotated[int, Field(ge=1, le=MOST_RATINGS)] = 5000

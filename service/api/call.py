@@ -21,8 +21,6 @@ MAX_FAULTS = 20
 MAX_LOOKED_AT = 1000
 """Faults of one body. pydantic makes all of them or none, and a body can have millions, one per unknown field."""
 MAX_PARAMETERS = 50
-SMALL_PIXELS = 256 * 256
-"""Pictures up to this size take less time to decode than a change of threads is worth."""
 
 
 class Body(BaseModel):

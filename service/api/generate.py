@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from models.manifest import Encode, Generate
-from service.api import call, generation, schema, sources
+from service.api import call, generation, schema, sent, sources
 from service.api.generation import MOST_NUMBERS, GenerateRequest
-from service.media import pictures, sheets
+from service.media import arrays, pictures, sheets
 from service.media.animations import animation
 from service.media.archives import Archive
 from service.media.negotiation import GIF, JSON, NPY, PNG, WEBP, ZIP
-from service.media.pictures import Picture
+from service.media.picture import Picture
 from service.media.sheets import Stack
 from service.problems import NotAcceptable
 from service.runtime.clock import Clock
@@ -61,8 +61,7 @@ async def generate(request: Request) -> Response:
                 return call.json_answer({"seed": seed, "images": images}, model, **headers)
             return call.answer(_written(stack, kind, ask, clock), kind, model, **headers)
 
-    quick = kind in QUICK and pixels <= call.SMALL_PIXELS
-    return answer() if quick else await service.pool.run(answer, pixels, clock)
+    return await sent.work(request, answer, pixels) if kind in QUICK else await service.pool.run(answer, pixels, clock)
 
 
 def _form(request: Request, ask: GenerateRequest) -> str:
@@ -87,8 +86,7 @@ async def _drawn(model: Model, rows: Iterator[Arrays], clock: Clock) -> AsyncIte
     """Pictures [H,W] or [H,W,3]. Each takes a turn of the loop: many do not hold up other callers."""
     for row in rows:
         (drawn,) = await model.infer("decode", [row], clock)
-        levels = np.clip(drawn["image"] * np.float32(255) + np.float32(0.5), 0, 255).astype(np.uint8)
-        yield levels[0] if len(levels) == 1 else levels.transpose(1, 2, 0)
+        yield Picture.of_image(drawn["image"]).levels()
 
 
 async def _stacked(drawn: AsyncIterator[NDArray[np.uint8]], total: int, task: Generate) -> Stack:
@@ -133,7 +131,7 @@ def _pngs(stack: Stack, clock: Clock) -> Iterator[bytes]:
 def _written(stack: Stack, kind: str, ask: GenerateRequest, clock: Clock) -> bytes:
     """All the pictures as one file."""
     if kind == NPY:
-        return sheets.npy(stack)
+        return arrays.write(stack)
     if kind == GIF or (kind == WEBP and ask.interpolate):
         return animation(stack, kind, clock.check)
     gap = 0 if ask.lattice else SHEET_GAP

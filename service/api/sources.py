@@ -19,7 +19,7 @@ from service.runtime.session import Arrays
 async def rows(
     request: Request, ask: GenerateRequest, model: Model, task: Generate, seed: int | None, label: int | None
 ) -> Iterator[Arrays]:
-    """The inputs of `decode`, picture by picture; `label` is the class of all of them, or None where each seed has its own.
+    """The inputs of `decode`, picture by picture; `label` is the class of all, or None where each seed has its own.
 
     Raises:
         InvalidFields, PictureTooLarge, UnreadablePicture, UnreadableArray: of an image that was sent.
@@ -59,7 +59,7 @@ async def _end(request: Request, end: End, name: str, truncation: float, model: 
 
 async def _edited(request: Request, edit: Edit, model: Model, task: Generate) -> Latent:
     mean = await _mean(request, edit.image, call.pointer("edit", "image"), model)
-    return mean + np.float32(edit.amount) * np.array(task.directions[edit.direction], np.float32)
+    return (mean + edit.amount * np.array(task.directions[edit.direction])).astype(np.float32)
 
 
 async def _mean(request: Request, image: str, pointer: str, model: Model) -> Latent:

@@ -2,7 +2,6 @@
 
 import io
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +29,4 @@ def webp(pixels: NDArray[np.uint8]) -> bytes:
     """One picture [H,W] or [H,W,3] as WebP, without loss."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "WEBP", **WEBP_LOSSLESS)
-    return buffer.getvalue()
-
-
-def npy(array: NDArray[Any]) -> bytes:
-    """The array as a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()

@@ -9,7 +9,7 @@ from service.settings import Settings, variable
 from tests.service.conftest import refused
 
 AGREED = """malformed-body unknown-path unknown-model unknown-version method not-acceptable unsupported-type
-body-too-slow wrong-task body-too-large picture-too-large invalid-fields unreadable-picture internal overloaded
+body-too-slow wrong-task body-too-large picture-too-large invalid-fields unreadable-picture unreadable-array internal overloaded
 not-ready draining deadline"""
 
 
