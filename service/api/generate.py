@@ -51,7 +51,7 @@ async def generate(request: Request) -> Response:
     drawn = _drawn(model, await sources.rows(request, ask, model, task, seed, label), clock)
     if kind == ZIP:
         return call.stream(await _begun(_zipped(drawn, ask.total)), ZIP, model, **headers)
-    with service.pool.held(pixels):
+    with service.pool.held(pixels if pixels > sent.SMALL_PIXELS else 0):
         stack = await _stacked(drawn, ask.total, task)
 
     def answer() -> Response:

@@ -14,7 +14,10 @@ Result = TypeVar("Result")
 
 
 class Pool:
-    """Runs jobs in `threads` threads; the pixels of all jobs, running or waiting, stay under `max_pixels`."""
+    """Runs jobs in `threads` threads; the pixels of all jobs, running or waiting, stay under `max_pixels`.
+
+    A job alone may have more; one of none is always admitted.
+    """
 
     def __init__(self, threads: int, max_pixels: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="picture")
@@ -58,7 +61,7 @@ class Pool:
             self._release(pixels)
 
     def _admit(self, pixels: int) -> None:
-        if self.pixels and self.pixels + pixels > self._max_pixels:
+        if pixels and self.pixels and self.pixels + pixels > self._max_pixels:
             raise Overloaded("Too many pixels are waiting.", setting="HARMONIUM_MAX_QUEUE_PIXELS")
         self.pixels += pixels
 

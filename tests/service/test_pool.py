@@ -45,7 +45,10 @@ async def test_what_is_collected_counts_and_is_given_to_a_job() -> None:
             pass
         assert pool.pixels == 90
     assert await pool.run(lambda: pool.pixels, 90, Clock(60)) == 90
-    with pytest.raises(ZeroDivisionError), pool.held(500):  # alone it may be of any size
+    await asyncio.sleep(0)
+    with pool.held(500):  # alone it may be of any size
+        assert await pool.run(lambda: "of none", 0, Clock(60)) == "of none"
+    with pytest.raises(ZeroDivisionError), pool.held(90):
         _ = 1 / 0
     await asyncio.sleep(0)
     assert pool.pixels == 0
