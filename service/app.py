@@ -23,7 +23,13 @@ class Harmonium(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = schema.document(self, [recommend.RecommendRequest, generate.GenerateRequest])
+            bodies = [
+                recommend.RecommendRequest,
+                denoise.DenoiseRequest,
+                encode.EncodeRequest,
+                generate.GenerateRequest,
+            ]
+            self.openapi_schema = schema.document(self, bodies)
         return self.openapi_schema
 
 

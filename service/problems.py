@@ -6,10 +6,11 @@
     ├── UnknownModel       404    ├── UnsupportedType     415
     ├── UnknownVersion     404    ├── InvalidFields       422
     ├── UnknownItem        404    ├── UnreadablePicture   422
-    ├── Method             405    ├── Internal            500
-    ├── NotAcceptable      406    ├── Deadline            504
-    ├── BodyTooSlow        408    └── Unavailable         503, with Retry-After
-    ├── WrongTask          409        ├── Overloaded
+    ├── Method             405    ├── UnreadableArray     422
+    ├── NotAcceptable      406    ├── Internal            500
+    ├── BodyTooSlow        408    ├── Deadline            504
+    ├── WrongTask          409    └── Unavailable         503, with Retry-After
+    │                                 ├── Overloaded
     │                                 ├── NotReady
     │                                 └── Draining
 
@@ -167,6 +168,16 @@ class UnreadablePicture(Problem):
     """The bytes are not a picture of the type that Content-Type names, are cut off, or of a kind that is not read."""
 
     status, title = 422, "The picture cannot be read"
+
+
+class UnreadableArray(Problem):
+    """The bytes are no NumPy array (.npy) of pictures: `[H,W]`, `[H,W,C]` or `[B,H,W,C]`, C 1 or 3, in C order.
+
+    Read are uint8, uint16, float32 and float64, little-endian; floats from -4 to 5, where 0 to 1 is nominal.
+    Nothing is ever unpickled.
+    """
+
+    status, title = 422, "The array cannot be read"
 
 
 class Internal(Problem):

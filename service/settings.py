@@ -12,7 +12,9 @@ import models
 PREFIX = "HARMONIUM_"
 MOST_USERS = 4096
 MOST_RATINGS = 100_000
-"""What MAX_USERS and MAX_RATINGS can be set to. A longer list is refused before the rest of it is read."""
+MOST_IMAGES = 4096
+MOST_PICTURES = 65_535
+"""What MAX_USERS, MAX_RATINGS, MAX_IMAGES and MAX_PICTURES can be set to: a longer list is not read to its end."""
 ROOT = Path(models.__file__).parent.parent
 """The folder that holds the packages; relative model folders start here, whatever the working directory."""
 
@@ -58,7 +60,9 @@ class Settings(BaseSettings):
     max_buffered_bytes: Annotated[int, Field(ge=1024)] = 256 * 2**20
     """Bytes of all the request bodies that are held at once. One alone is held whatever its size."""
     max_pixels: Annotated[int, Field(ge=1, le=2**28)] = 16_000_000
-    """Largest picture, in pixels (width x height)."""
+    """Largest picture, in pixels (width x height); of several in one call, all of them together."""
+    max_images: Annotated[int, Field(ge=1, le=MOST_IMAGES)] = 256
+    """Pictures sent in one denoise or encode call."""
     max_users: Annotated[int, Field(ge=1, le=MOST_USERS)] = 256
     """Users in one recommend call."""
     max_ratings: Annotated[int, Field(ge=1, le=MOST_RATINGS)] = 5000
@@ -69,7 +73,7 @@ class Settings(BaseSettings):
     """Items in one list: for a user, of a search, of those alike."""
     max_reason_rows: Annotated[int, Field(ge=1, le=2**20)] = 1000
     """Ratings in one recommend call that asks for reasons; each costs a run of the graph."""
-    max_pictures: Annotated[int, Field(ge=1, le=2**20)] = 1000
+    max_pictures: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 1000
     """Pictures of one generate call."""
 
     max_queue_rows: Annotated[int, Field(ge=1)] = 4096

@@ -234,10 +234,19 @@ def encode(
 
 
 def generate(
-    *, name: str = "digits-gan", classes: int = 10, latent: int = 4, max_batch: int = 32, **facts: Any
+    *,
+    name: str = "digits-gan",
+    classes: int = 10,
+    latent: int = 4,
+    channels: int = 1,
+    max_batch: int = 32,
+    **facts: Any,
 ) -> Built:
-    """The sigmoid of a mix of `latent` orthonormal pictures and, with `classes`, one picture of the class."""
-    task, graph, inputs = _decoder(latent, classes, max_batch)
+    """The sigmoid of a mix of `latent` orthonormal pictures and, with `classes`, one picture of the class.
+
+    The picture is not a number where the latent's first is exactly 93.25.
+    """
+    task, graph, inputs = _decoder(latent, classes, max_batch, channels)
     return _version(name, "gan", [task], {"decode.onnx": graph}, {"decode": inputs}, facts)
 
 
@@ -297,27 +306,46 @@ def _encoder(latent: int, background: str, max_batch: int) -> tuple[Encode, byte
     return task, _onnx(task.graphs["encode"], steps, constants), {"image": pictures}
 
 
-def _decoder(latent: int, classes: int, max_batch: int) -> tuple[Generate, bytes, dict[str, Array]]:
+def _decoder(latent: int, classes: int, max_batch: int, channels: int = 1) -> tuple[Generate, bytes, dict[str, Array]]:
     names = tuple(str(label) for label in range(classes))
     directions = {"first": (1.0, *(0.0,) * (latent - 1))}
     task = Generate.declare(
-        {"decode": max_batch}, channels=1, height=28, width=28, latent_size=latent, classes=names, directions=directions
+        {"decode": max_batch},
+        channels=channels,
+        height=28,
+        width=28,
+        latent_size=latent,
+        classes=names,
+        directions=directions,
     )
     draw = np.random.default_rng(4)
-    constants = {"basis": _basis(latent).T.copy(), "four": np.float32(4), "shape": np.array([-1, 1, 28, 28], np.int64)}
-    steps = [("MatMul", "latent basis", "mix"), ("Mul", "mix four", "logits")]
+    constants = {
+        "basis": _basis(latent, 784 * channels).T.copy(),
+        "four": np.float32(4),
+        "shape": np.array([-1, channels, 28, 28], np.int64),
+        "first": np.array([0], np.int64),
+        "bad": np.float32(93.25),
+    }
+    steps = [
+        ("MatMul", "latent basis", "mix"),
+        ("Mul", "mix four", "logits_of_mix"),
+        ("Gather", "latent first", "head", {"axis": 1}),
+        ("Sub", "head bad", "off"),
+        ("Div", "off off", "one"),
+        ("Mul", "logits_of_mix one", "logits"),
+    ]
     inputs = {"latent": draw.normal(0, 1, (3, latent)).astype(np.float32)}
     if classes:
-        constants["class_pictures"] = draw.normal(0, 1, (classes, 784)).astype(np.float32)
+        constants["class_pictures"] = draw.normal(0, 1, (classes, 784 * channels)).astype(np.float32)
         steps = [*steps, ("Gather", "class_pictures label", "of_class"), ("Add", "logits of_class", "all_logits")]
         inputs["label"] = np.arange(3, dtype=np.int64) % classes
     steps = [*steps, ("Sigmoid", "all_logits" if classes else "logits", "row"), ("Reshape", "row shape", "image")]
     return task, _onnx(task.graphs["decode"], steps, constants), inputs
 
 
-def _basis(latent: int) -> Array:
-    """`latent` orthonormal pictures, [784, latent]."""
-    return np.linalg.qr(np.random.default_rng(5).normal(0, 1, (784, latent)))[0].astype(np.float32)
+def _basis(latent: int, values: int = 784) -> Array:
+    """`latent` orthonormal pictures, [values, latent]."""
+    return np.linalg.qr(np.random.default_rng(5).normal(0, 1, (values, latent)))[0].astype(np.float32)
 
 
 def _onnx(declared: Graph, steps: Sequence[tuple[Any, ...]], constants: Mapping[str, Any]) -> bytes:

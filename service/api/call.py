@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal, TypeVar
 
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
@@ -23,8 +24,6 @@ MAX_LOOKED_AT = 1000
 MAX_PARAMETERS = 50
 SMALL_BYTES = 2**16
 """JSON bodies up to this size take a few milliseconds at most, and are read on the event loop."""
-SMALL_PIXELS = 256 * 256
-"""Pictures up to this size take less time to decode than a change of threads is worth."""
 
 
 class Body(BaseModel):
@@ -84,16 +83,18 @@ def content_type(request: Request, served: list[str]) -> str:
     return body_type(request.headers.get("content-type"), served)
 
 
-async def body(request: Request, fields: type[Fields], later: Collection[str] = ()) -> Fields:
-    """The JSON body. `later` are fields of the agreement that this release does not serve yet.
+async def body(request: Request, fields: type[Fields], most_values: int | None = None) -> Fields:
+    """The JSON body. With more than `most_values` values it is not read: each takes far more memory than its bytes.
 
     Raises:
         UnsupportedType, MalformedBody, InvalidFields: also for any query parameter.
     """
     content_type(request, [JSON])
     no_query(request, "belongs into the JSON body, not into the query")
+    data = await request.body()
+    if most_values is not None and data.count(b",") > most_values:
+        raise InvalidFields([Fault("", f"has more than {most_values} values")])
     try:
-        data = await request.body()
         if len(data) > SMALL_BYTES:
             return await asyncio.to_thread(fields.model_validate_json, data)
         return fields.model_validate_json(data)
@@ -103,7 +104,7 @@ async def body(request: Request, fields: type[Fields], later: Collection[str] = 
         faults = error.errors(include_url=False, include_context=False)
         if faults[0]["type"] == "json_invalid":
             raise MalformedBody(faults[0]["msg"]) from None
-        raise InvalidFields([_fault(fault, later) for fault in faults[:MAX_FAULTS]]) from None
+        raise InvalidFields([_fault(fault) for fault in faults[:MAX_FAULTS]]) from None
 
 
 def query(request: Request, fields: type[Fields]) -> Fields:
@@ -123,7 +124,7 @@ def query(request: Request, fields: type[Fields]) -> Fields:
         return fields.model_validate(dict(pairs))
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
-        raise InvalidFields([_fault(fault, ()) for fault in faults[:MAX_FAULTS]]) from None
+        raise InvalidFields([_fault(fault) for fault in faults[:MAX_FAULTS]]) from None
 
 
 def no_query(request: Request, detail: str = "is not known: this path takes no query parameters") -> None:
@@ -143,15 +144,18 @@ def pointer(*path: str | int) -> str:
 
 def not_served(name: str, *served: str) -> InvalidFields:
     """The refusal of what the agreement has and this release does not; `served` are values that it takes."""
-    return InvalidFields([Fault(pointer(name), _not_served(*served))])
+    detail = f"is not served by this release: leave it out{''.join(f' or send {value}' for value in served)}"
+    return InvalidFields([Fault(pointer(name), detail)])
 
 
 def answer(content: bytes, kind: str, model: Model, **headers: str) -> Response:
     """A ready answer; keyword `x_seed` is the header X-Seed."""
-    extra = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(
-        content, media_type=kind, headers={"X-Model": model.name, "X-Model-Version": str(model.version), **extra}
-    )
+    return Response(content, media_type=kind, headers=_headers(model, headers))
+
+
+def stream(chunks: AsyncIterator[bytes], kind: str, model: Model, **headers: str) -> Response:
+    """The same, sent chunk by chunk as they are made; a slow reader holds them up."""
+    return StreamingResponse(chunks, media_type=kind, headers=_headers(model, headers))
 
 
 def json_answer(tree: Mapping[str, Any], model: Model, **headers: str) -> Response:
@@ -160,14 +164,14 @@ def json_answer(tree: Mapping[str, Any], model: Model, **headers: str) -> Respon
     return answer(content, JSON, model, **headers)
 
 
-def _not_served(*served: str) -> str:
-    return f"is not served by this release: leave it out{''.join(f' or send {value}' for value in served)}"
+def _headers(model: Model, more: Mapping[str, str]) -> dict[str, str]:
+    extra = {name.replace("_", "-"): value for name, value in more.items()}
+    return {"X-Model": model.name, "X-Model-Version": str(model.version), **extra}
 
 
-def _fault(error: ErrorDetails, later: Collection[str]) -> Fault:
+def _fault(error: ErrorDetails) -> Fault:
     path = error["loc"]
     if error["type"] == "extra_forbidden":
-        served_later = len(path) == 1 and path[0] in later
-        return Fault(pointer(*path), _not_served() if served_later else "is not a known field")
+        return Fault(pointer(*path), "is not a known field")
     message = error["msg"].removeprefix("Value error, ")
     return Fault(pointer(*path), message[0].lower() + message[1:])

@@ -1,83 +1,147 @@
-"""POST /v1/denoise: a picture in, the picture without its noise out."""
+"""POST /v1/denoise: pictures in, the pictures without their noise out."""
 
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from models.manifest import Denoise
-from service.api import call, schema
-from service.media import pictures
-from service.media.negotiation import JPEG, PNG
+from service.api import call, schema, sent
+from service.media import arrays, pictures
+from service.media.negotiation import JPEG, JSON, NPY, PNG, WEBP
+from service.media.picture import Header, Picture
 from service.problems import NotAcceptable
 from service.runtime import restore
+from service.runtime.clock import Clock
+from service.runtime.library import Model
 
 router = APIRouter()
+FORMS = [PNG, JPEG, WEBP, NPY, JSON]
+"""What is written."""
+MOST_SIGMA = 100
+View = Literal["result", "compare"]
 
 
-def _strength(value: Any) -> float | Literal["auto"]:
+def _strength(value: Any, info: ValidationInfo) -> float | Literal["auto"]:
+    """`auto` or a number: in a query as text, in JSON as one."""
     if value == "auto":
         return "auto"
     try:
-        sigma = float(value)
-    except ValueError:
+        sigma = float(value) if isinstance(value, (int, float) if info.mode == "json" else str) else -1.0
+    except (ValueError, OverflowError):
         sigma = -1.0
-    if not 0 <= sigma <= 100:
-        raise ValueError("must be auto or a number from 0 to 100")
+    if isinstance(value, bool) or not 0 <= sigma <= MOST_SIGMA:
+        raise ValueError(f"must be auto or a number from 0 to {MOST_SIGMA}")
     return sigma
 
 
-class Options(call.Query):
+class Options(BaseModel):
     model: Annotated[str | None, Field(max_length=64)] = None
     version: Annotated[int | None, Field(ge=1)] = None
     strength: Annotated[
         Any,
         BeforeValidator(_strength),
-        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0, "maximum": 100}]}),
-    ] = Field("auto", description="Sigma of the noise on the 0..255 scale, or `auto`: estimated from the picture.")
+        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0, "maximum": MOST_SIGMA}]}),
+    ] = Field("auto", description="Sigma of the noise on the 0..255 scale, or `auto`: estimated from each picture.")
     amount: Annotated[float, Field(ge=0, le=1, description="1: the clean picture, 0: the original.")] = 1.0
-    view: Annotated[Literal["result", "compare"], Field(description="Only `result` in this release.")] = "result"
-    quality: Annotated[int, Field(ge=1, le=100, description="For JPEG answers.")] = 90
+    view: Annotated[View, Field(description="`compare`: the original and, to its right, the clean picture.")] = "result"
+    quality: Annotated[int, Field(ge=1, le=100, description="For JPEG and WebP answers.")] = 90
 
 
-@router.post("/v1/denoise", **schema.denoise(Options))
+class DenoiseQuery(Options, call.Query):
+    """The options beside a raw body."""
+
+
+class DenoiseRequest(Options, sent.Body):
+    """The options and the pictures."""
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What is answered of one picture; `sigma` is on the 0..255 scale."""
+
+    picture: Picture
+    sigma: float
+
+
+@router.post("/v1/denoise", **schema.denoise(DenoiseQuery, DenoiseRequest))
 async def denoise(request: Request) -> Response:
-    """The picture without noise, with its alpha, ICC profile, EXIF, greyness and depth.
+    """Pictures without noise, with their alpha, ICC profile, EXIF, greyness, depth and, of arrays, layout and type.
 
-    `X-Noise-Level` is the sigma that was used, on the 0..255 scale.
+    The level of noise is estimated once for each picture; `X-Noise-Level` is the one that was used, if a single
+    picture is answered. Floats of an array reach the model as they are and are answered as floats; where the
+    answer is of another form they are cut to 0..1 and rounded to 8 bit.
     """
-    call.accepts(request, [PNG, JPEG])
-    sent = call.content_type(request, [PNG, JPEG])
-    options = call.query(request, Options)
-    if options.view == "compare":
-        raise call.not_served("view", "result")
+    call.accepts(request, FORMS)
+    kind = call.content_type(request, sent.KINDS)
+    options = await sent.options(request, kind, DenoiseQuery, DenoiseRequest)
     model, task = call.choose(request, "denoise", Denoise, options.model, options.version)
+    found = await sent.look(request, kind, options.images if isinstance(options, DenoiseRequest) else None)
+    form = _form(request, found, options.view)
     service, clock = call.state(request), call.clock(request)
-    data = await request.body()
-    header = pictures.inspect(data, sent, service.settings.max_pixels)
-    kind = _form(request, header)
 
-    def work() -> tuple[bytes, float]:
+    def clean(original: Picture) -> Clean:
+        sigma = restore.noise_level(original.pixels, options.strength, task)
+        pixels = restore.clean(original.pixels, sigma, options.amount, task, model.sessions, clock.check)
+        result = original.with_pixels(pixels)
+        return Clean(original.beside(result) if options.view == "compare" else result, sigma)
+
+    def work() -> Response:
         with clock.stage("decode"):
-            picture = pictures.read(data, sent)
+            originals = list(found.read(clock.check))  # one that is broken is refused before any is worked on
         with clock.stage("run"):
-            sigma = restore.noise_level(picture.pixels, options.strength, task)
-            pixels = restore.clean(picture.pixels, sigma, options.amount, task, model.sessions, clock.check)
+            done = [clean(original) for original in originals]
         with clock.stage("encode"):
-            return pictures.write(picture.with_pixels(pixels), kind, options.quality), sigma
+            return _answer(done, form, options.quality, found.stacked, model, clock)
 
-    answer, sigma = await service.pool.run(work, header.pixels, clock)
-    return call.answer(answer, kind, model, x_noise_level=f"{sigma:.2f}")
+    return await service.pool.run(work, found.pixels, clock)
 
 
-def _form(request: Request, header: pictures.Header) -> str:
-    """The best acceptable type that can hold the picture; of equals the request's own.
+def _form(request: Request, found: sent.Sent, view: View) -> str:
+    """The best acceptable form that can hold the pictures; of equals that of the request, then PNG.
 
-    A picture that JPEG cannot hold is answered as PNG, if the caller takes PNG.
+    Raises:
+        NotAcceptable.
     """
-    forms = call.accepts(request, [header.kind, PNG if header.kind == JPEG else JPEG])
-    if header.jpeg_loses is None:
-        return forms[0]
-    if PNG not in forms:
-        raise NotAcceptable(f"JPEG cannot hold {header.jpeg_loses}; this answer can be {PNG}.")
-    return PNG
+    headers = [header.beside() if view == "compare" else header for header in found.headers]
+    own = found.kind if found.kind in FORMS else PNG
+    lost = {form: _loses(headers, found.count, form) for form in [own, *FORMS]}
+    forms = call.accepts(request, list(lost))
+    for form in forms:
+        if lost[form] is None:
+            return form
+    able = [form for form in FORMS if lost[form] is None]
+    raise NotAcceptable(f"{forms[0]} cannot hold {lost[forms[0]]}; this answer can be {', '.join(able)}.")
+
+
+def _loses(headers: Sequence[Header], count: int, form: str) -> str | None:
+    """What an answer of this form could not hold. JSON holds PNG, which holds everything."""
+    if form == JSON:
+        return None
+    if form == NPY and len({(*header.shape[:2], header.channels, header.dtype) for header in headers}) > 1:
+        return "pictures of different sizes or types"
+    if form != NPY and count > 1:
+        return f"{count} pictures"
+    return next((lost for header in headers if (lost := pictures.loses(header, form))), None)
+
+
+def _answer(done: Sequence[Clean], form: str, quality: int, stacked: bool, model: Model, clock: Clock) -> Response:
+    first = done[0]
+    level = {"x_noise_level": f"{first.sigma:.2f}"} if len(done) == 1 else {}
+    if form == JSON:
+        return call.json_answer({"images": [_described(clean, clock) for clean in done]}, model, **level)
+    if form == NPY:
+        array = arrays.stack([clean.picture for clean in done]) if stacked else first.picture.pixels
+        return call.answer(arrays.write(array), NPY, model, **level)
+    return call.answer(pictures.write(first.picture, form, quality), form, model, **level)
+
+
+def _described(clean: Clean, clock: Clock) -> dict[str, Any]:
+    """One entry of `images`."""
+    clock.check()
+    picture = clean.picture
+    image = base64.b64encode(pictures.write(picture, PNG)).decode()
+    return {"image": image, "width": picture.width, "height": picture.height, "noise_level": round(clean.sigma, 2)}

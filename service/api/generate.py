@@ -1,125 +1,139 @@
-"""POST /v1/generate: pictures out of seeds."""
+"""POST /v1/generate: pictures out of seeds and latents, in the form that the caller takes."""
 
 import base64
-import math
-import secrets
-from typing import Annotated, Any, Literal
+from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from models.manifest import Generate
-from service.api import call, schema
-from service.media import pictures
-from service.media.negotiation import JSON, PNG
-from service.media.pictures import Picture
-from service.problems import Fault, InvalidFields, NotAcceptable
+from models.manifest import Encode, Generate
+from service.api import call, generation, schema, sent, sources
+from service.api.generation import MOST_NUMBERS, GenerateRequest
+from service.media import arrays, pictures, sheets
+from service.media.animations import animation
+from service.media.archives import Archive
+from service.media.negotiation import GIF, JSON, NPY, PNG, WEBP, ZIP
+from service.media.picture import Picture
+from service.media.sheets import Stack
+from service.problems import NotAcceptable
+from service.runtime.clock import Clock
+from service.runtime.library import Model
+from service.runtime.session import Arrays
 
 router = APIRouter()
-LATER = ("latents", "interpolate", "lattice", "edit")
-SEEDS = 2**63
+FORMS = [PNG, WEBP, GIF, JSON, ZIP, NPY]
+QUICK = (PNG, NPY, JSON)
+"""Those that a few pictures take less time to become than a change of threads is worth."""
+CHUNK = 65_536
+"""Bytes of an archive that are sent together, or a little more."""
 SHEET_GAP = 2
-"""White pixels between the pictures of a sheet."""
-
-
-def _class(value: Any) -> Any:
-    if isinstance(value, str) or type(value) is int or value is None:
-        return value
-    raise ValueError("must be the number or the name of a class")
-
-
-class GenerateRequest(call.Body):
-    model: Annotated[str, Field(max_length=64)] | None = None
-    version: Annotated[int, Field(ge=1)] | None = None
-    count: Annotated[int, Field(ge=1)] = 1
-    seed: Annotated[int, Field(ge=0, lt=SEEDS)] | None = None
-    """Picture i is that of seed + i: alone, in any call, on any worker, to the byte. Absent: drawn, see X-Seed."""
-    klass: Annotated[
-        Any,
-        BeforeValidator(_class),
-        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "title": "Class"}),
-        Field(alias="class"),
-    ] = None
-    """Number or name of a class of the model. Absent: drawn from the seed."""
-    truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The latent is multiplied by this: less variety, more typical pictures."""
-    form: Literal["single"] | None = None
-    """`single` refuses to put several pictures on a sheet."""
+"""White pixels between the pictures of a sheet; a lattice has none, to be seen as one."""
 
 
 @router.post("/v1/generate", **schema.generate(GenerateRequest))
 async def generate(request: Request) -> Response:
-    """Pictures drawn from the model: one, a sheet of several, or JSON with one PNG each."""
-    forms = call.accepts(request, [PNG, JSON])
-    clock = call.clock(request)
-    ask = await call.body(request, GenerateRequest, LATER)
+    """Pictures drawn from the model: one, a sheet, an animation, an archive, an array, or JSON with one PNG each.
+
+    An archive is sent while its pictures are drawn: what goes wrong then ends the connection.
+    """
+    call.accepts(request, FORMS)
+    service, clock = call.state(request), call.clock(request)
+    ask = await call.body(request, GenerateRequest, MOST_NUMBERS * (1 + service.settings.max_pictures))
     model, task = call.choose(request, "generate", Generate, ask.model, ask.version)
-    settings = call.state(request).settings
-    if ask.count > settings.max_pictures:
-        fault = Fault("/count", f"must be at most {settings.max_pictures}")
-        raise InvalidFields([fault], "HARMONIUM_MAX_PICTURES")
-    if ask.form == "single" and ask.count > 1:
-        if forms[0] != JSON and not (JSON in forms and call.asks_for(request, JSON)):
-            raise NotAcceptable(f"{ask.count} pictures are not one: leave out form, or accept {JSON}.")
-        forms = [JSON]
-    seed = secrets.randbelow(2**32) if ask.seed is None else ask.seed
-    if seed + ask.count > SEEDS:
-        raise InvalidFields([Fault("/seed", "the last picture's seed would pass 2**63 - 1")])
-    label = _label(ask.klass, task)
-    images: list[NDArray[np.uint8]] = []
-    for number in range(ask.count):  # each takes a turn of the loop: many pictures do not hold up other callers
-        row = _latent(seed + number, ask.truncation, label, task)
+    generation.check(ask, task, model.manifest.task(Encode), service.settings)
+    seed, label = generation.settle(ask, task)
+    kind = _form(request, ask)
+    pixels, limit = ask.total * task.height * task.width, service.settings.max_pixels
+    if kind != ZIP and ask.total > 1 and pixels > limit:
+        raise generation.too_many(ask, f"makes {pixels} pixels; but in {ZIP}, {limit} are allowed", "MAX_PIXELS")
+    headers = {} if seed is None else {"x_seed": str(seed)}
+    drawn = _drawn(model, await sources.rows(request, ask, model, task, seed, label), clock)
+    if kind == ZIP:
+        return call.stream(await _begun(_zipped(drawn, ask.total)), ZIP, model, **headers)
+    with service.pool.held(pixels if pixels > sent.SMALL_PIXELS else 0):
+        stack = await _stacked(drawn, ask.total, task)
+
+    def answer() -> Response:
+        with clock.stage("encode"):
+            if kind == JSON:
+                images = [base64.b64encode(png).decode() for png in _pngs(stack, clock)]
+                return call.json_answer({"seed": seed, "images": images}, model, **headers)
+            return call.answer(_written(stack, kind, ask, clock), kind, model, **headers)
+
+    return await sent.work(request, answer, pixels) if kind in QUICK else await service.pool.run(answer, pixels, clock)
+
+
+def _form(request: Request, ask: GenerateRequest) -> str:
+    """The best acceptable type.
+
+    `single` leaves out those that would be a sheet; then a range in Accept, which may mean
+    one of these, stands for no other.
+    """
+    served = [kind for kind in FORMS if kind != GIF or ask.interpolate]
+    forms = call.accepts(request, served)
+    if ask.form is None or ask.total == 1:
+        return forms[0]
+    on_sheet = (PNG,) if ask.interpolate else (PNG, WEBP)
+    for kind in forms:
+        if kind not in on_sheet and (kind == forms[0] or call.asks_for(request, kind)):
+            return kind
+    others = ", ".join(kind for kind in served if kind not in on_sheet)
+    raise NotAcceptable(f"{ask.total} pictures are not one: leave out form, or accept one of {others}.")
+
+
+async def _drawn(model: Model, rows: Iterator[Arrays], clock: Clock) -> AsyncIterator[NDArray[np.uint8]]:
+    """Pictures [H,W] or [H,W,3]. Each takes a turn of the loop: many do not hold up other callers."""
+    for row in rows:
         (drawn,) = await model.infer("decode", [row], clock)
-        images.append(_quantised(drawn["image"]))
-    with clock.stage("encode"):
-        if forms[0] == JSON:
-            encoded = [base64.b64encode(pictures.write(Picture(image), PNG)).decode() for image in images]
-            return call.json_answer({"seed": seed, "images": encoded}, model, x_seed=str(seed))
-        picture = Picture(images[0] if len(images) == 1 else _sheet(images))
-        return call.answer(pictures.write(picture, PNG), PNG, model, x_seed=str(seed))
+        yield Picture.of_image(drawn["image"]).levels()
 
 
-def _label(given: str | int | None, task: Generate) -> int | None:
-    """The class's number; None if none was given."""
-    if given is None:
-        return None
-    if not task.classes:
-        raise InvalidFields([Fault("/class", "this model has no classes")])
-    if isinstance(given, str):
-        if given in task.classes:
-            return task.classes.index(given)
-        raise InvalidFields([Fault("/class", f"is none of {', '.join(task.classes)}")])
-    if 0 <= given < len(task.classes):
-        return given
-    raise InvalidFields([Fault("/class", f"must be from 0 to {len(task.classes) - 1}, or a name")])
+async def _stacked(drawn: AsyncIterator[NDArray[np.uint8]], total: int, task: Generate) -> Stack:
+    stack = np.empty((total, task.height, task.width, *([task.channels] if task.channels > 1 else [])), np.uint8)
+    place = 0
+    async for picture in drawn:
+        stack[place] = picture
+        place += 1
+    return stack
 
 
-def _latent(seed: int, truncation: float, label: int | None, task: Generate) -> dict[str, NDArray[Any]]:
-    """The graph's inputs for one picture: from PCG64 the latent first and then, unless it was given, the class."""
-    draw = np.random.Generator(np.random.PCG64(seed))
-    latent = draw.standard_normal(task.latent_size, np.float32) * np.float32(truncation)
-    row: dict[str, NDArray[Any]] = {"latent": latent}
-    if task.classes:
-        row["label"] = np.asarray(draw.integers(len(task.classes)) if label is None else label, np.int64)
-    return row
+async def _zipped(drawn: AsyncIterator[NDArray[np.uint8]], total: int) -> AsyncIterator[bytes]:
+    """An archive of PNGs whose names, numbers from 0, sort in their order."""
+    place, digits = 0, len(str(total - 1))
+    with Archive() as archive:
+        async for picture in drawn:
+            archive.add(f"{place:0{digits}}.png", pictures.write(Picture(picture), PNG))
+            if archive.waiting >= CHUNK:
+                yield archive.take()
+            place += 1
+    yield archive.take()
 
 
-def _quantised(image: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """[C,H,W] in 0..1 -> 8 bit, [H,W] or [H,W,3]."""
-    levels = np.clip(image * np.float32(255) + np.float32(0.5), 0, 255).astype(np.uint8)
-    return levels[0] if len(levels) == 1 else np.ascontiguousarray(levels.transpose(1, 2, 0))
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same once the first is there: what goes wrong until then can still be answered."""
+    first = await anext(chunks)
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_them()
 
 
-def _sheet(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Pictures of one size in a grid as square as can be, row by row."""
-    columns = math.ceil(math.sqrt(len(images)))
-    rows = math.ceil(len(images) / columns)
-    height, width = images[0].shape[0] + SHEET_GAP, images[0].shape[1] + SHEET_GAP
-    size = rows * height + SHEET_GAP, columns * width + SHEET_GAP
-    sheet = np.full((*size, *images[0].shape[2:]), 255, np.uint8)
-    for place, image in enumerate(images):
-        top, left = place // columns * height + SHEET_GAP, place % columns * width + SHEET_GAP
-        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
-    return sheet
+def _pngs(stack: Stack, clock: Clock) -> Iterator[bytes]:
+    for picture in stack:
+        clock.check()
+        yield pictures.write(Picture(picture), PNG)
+
+
+def _written(stack: Stack, kind: str, ask: GenerateRequest, clock: Clock) -> bytes:
+    """All the pictures as one file."""
+    if kind == NPY:
+        return arrays.write(stack)
+    if kind == GIF or (kind == WEBP and ask.interpolate):
+        return animation(stack, kind, clock.check)
+    gap = 0 if ask.lattice else SHEET_GAP
+    pixels = stack[0] if len(stack) == 1 else sheets.sheet(stack, gap)
+    return pictures.write(Picture(pixels), PNG) if kind == PNG else sheets.webp(pixels)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from service import problems
-from service.media.negotiation import JPEG, JSON, PNG
+from service.media.negotiation import GIF, JPEG, JSON, NPY, PNG, TIFF, WEBP, ZIP
 
 Operation = dict[str, Any]
 REF = "#/components/schemas/{model}"
@@ -78,10 +78,31 @@ class SimilarAnswer(Answer):
     items: list[SimilarItem]
 
 
+class CleanPicture(Answer):
+    image: Annotated[str, Field(description="PNG in base64.")]
+    width: int
+    height: int
+    noise_level: Annotated[float, Field(description="Sigma that was used, on the 0..255 scale.")]
+
+
+class DenoiseAnswer(Answer):
+    model: str
+    version: int
+    images: list[CleanPicture]
+
+
 class Encoding(Answer):
     mean: list[float]
     log_variance: list[float]
     sample: Annotated[list[float], Field(description="Only when asked for.")] = []
+    reconstruction_error: Annotated[
+        float | None,
+        Field(description="Mean square over values in 0..1. This and what follows only with `reconstruct`."),
+    ] = None
+    anomaly: Annotated[float | None, Field(description="Share of held-out pictures that look less odd, 0..1.")] = None
+    reconstruction: Annotated[
+        str, Field(description="PNG in base64, of the model's size and inverted if the picture was.")
+    ] = ""
     inverted: bool
 
 
@@ -94,7 +115,7 @@ class EncodeAnswer(Answer):
 class GenerateAnswer(Answer):
     model: str
     version: int
-    seed: int
+    seed: Annotated[int | None, Field(description="Null where none decides anything.")]
     images: Annotated[list[str], Field(description="PNG in base64.")]
 
 
@@ -120,28 +141,28 @@ def recommend(fields: type[BaseModel]) -> Operation:
     )
 
 
-def denoise(options: type[BaseModel]) -> Operation:
+def denoise(options: type[BaseModel], fields: type[BaseModel]) -> Operation:
     """POST /v1/denoise."""
     return _operation(
         "denoise",
-        "A picture without its noise",
-        body=PICTURE,
-        answer=PICTURE,
-        headers={"X-Noise-Level": "Sigma that was used, on the 0..255 scale."},
+        "Pictures without their noise",
+        body=_pictures(fields),
+        answer={kind: {"schema": BINARY} for kind in (PNG, JPEG, WEBP, NPY)} | {JSON: {"schema": _ref(DenoiseAnswer)}},
+        headers={"X-Noise-Level": "Sigma that was used, on the 0..255 scale; only where one picture is answered."},
         parameters=_query(options),
-        refusals=[*MODEL, *BODY, *PICTURES, *WORK],
+        refusals=[problems.MalformedBody, *MODEL, *BODY, *PICTURES, *WORK],
     )
 
 
-def encode(options: type[BaseModel]) -> Operation:
+def encode(options: type[BaseModel], fields: type[BaseModel]) -> Operation:
     """POST /v1/encode."""
     return _operation(
         "encode",
-        "A picture's place in the latent space",
-        body=PICTURE,
-        answer={JSON: {"schema": _ref(EncodeAnswer)}},
+        "Places of pictures in the latent space",
+        body=_pictures(fields),
+        answer={JSON: {"schema": _ref(EncodeAnswer)}, NPY: {"schema": BINARY}},
         parameters=_query(options),
-        refusals=[*MODEL, *BODY, *PICTURES, *WORK],
+        refusals=[problems.MalformedBody, *MODEL, *BODY, *PICTURES, *WORK],
     )
 
 
@@ -149,10 +170,12 @@ def generate(fields: type[BaseModel]) -> Operation:
     """POST /v1/generate."""
     return _operation(
         "generate",
-        "Pictures from seeds",
+        "Pictures from seeds and latents",
         body={JSON: {"schema": _ref(fields), "example": {"seed": 7, "class": 3}}},
-        answer={PNG: {"schema": BINARY}, JSON: {"schema": _ref(GenerateAnswer)}},
-        headers={"X-Seed": "Seed of the first picture."},
+        answer={kind: {"schema": BINARY} for kind in (PNG, WEBP, GIF)}
+        | {JSON: {"schema": _ref(GenerateAnswer)}}
+        | {kind: {"schema": BINARY} for kind in (ZIP, NPY)},
+        headers={"X-Seed": "Seed of the first picture, or of the class; absent where no seed decides anything."},
         refusals=[problems.MalformedBody, *MODEL, *BODY, problems.InvalidFields, *WORK],
     )
 
@@ -219,7 +242,8 @@ def probe(name: str, summary: str, otherwise: str = "") -> Operation:
 def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     """The OpenAPI document; `bodies` are the models that describe JSON bodies."""
     tree = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-    answers = [RecommendAnswer, ItemsAnswer, SimilarAnswer, EncodeAnswer, GenerateAnswer, ProblemAnswer]
+    answers: list[type[BaseModel]] = [RecommendAnswer, ItemsAnswer, SimilarAnswer]
+    answers += [DenoiseAnswer, EncodeAnswer, GenerateAnswer, ProblemAnswer]
     _, definitions = models_json_schema([(kind, "validation") for kind in [*bodies, *answers]], ref_template=REF)
     tree["components"] = {"schemas": definitions["$defs"]}
     return tree
@@ -228,9 +252,10 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
 MODEL = [problems.UnknownModel, problems.UnknownVersion, problems.NotReady, problems.WrongTask, problems.NotAcceptable]
 READ = [*MODEL[:3], problems.NotAcceptable, problems.InvalidFields]
 BODY = [problems.BodyTooSlow, problems.BodyTooLarge, problems.UnsupportedType]
-PICTURES = [problems.PictureTooLarge, problems.InvalidFields, problems.UnreadablePicture]
+PICTURES = [problems.PictureTooLarge, problems.InvalidFields, problems.UnreadablePicture, problems.UnreadableArray]
 WORK = [problems.Internal, problems.Overloaded, problems.Draining, problems.Deadline]
-PICTURE = {PNG: {"schema": BINARY}, JPEG: {"schema": BINARY}}
+BAR = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQAAAADsdIMmAAAAEUlEQVR42mNgYJBgYoBBBgYAAZgAI3RDkUIAAAAASUVORK5CYII="
+"""An upright bar of 8 x 8 pixels, for examples."""
 NUMBERS = {"X-Model-Version": "integer", "X-Seed": "integer", "X-Noise-Level": "number"}
 """Headers that are not just text."""
 NAMED = {"X-Model": "The model's name.", "X-Model-Version": "Its version."}
@@ -294,6 +319,12 @@ def _query(options: type[BaseModel]) -> list[Operation]:
             {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
         )
     return parameters
+
+
+def _pictures(fields: type[BaseModel]) -> Operation:
+    """Bodies of pictures: a raw one beside parameters in the query, or JSON with everything in it."""
+    raw = {kind: {"schema": BINARY} for kind in (PNG, JPEG, WEBP, TIFF, NPY)}
+    return {**raw, JSON: {"schema": _ref(fields), "example": {"images": [BAR]}}}
 
 
 def _path(name: str, kind: str, example: str | int) -> Operation:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.media.pictures import Picture
+from service.media.picture import Picture
 
 Fit = Literal["letterbox", "stretch"]
 Invert = Literal["auto", "true", "false"]
@@ -35,12 +35,14 @@ def fit(
 
 
 def _flat(picture: Picture, channels: int) -> NDArray[np.float32]:
-    """[H,W,channels] in 0..1, alpha composited on the background."""
-    planes = picture.pixels.astype(np.float32) / np.float32(np.iinfo(picture.pixels.dtype).max)
-    if planes.ndim == 3 and channels == 1:
-        planes = planes @ LUMA
-    if planes.ndim == 2:
-        planes = np.repeat(planes[..., None], channels, axis=2)
+    """[H,W,channels] in 0..1, alpha composited on the background; floats stay what they are."""
+    planes = picture.pixels.reshape(picture.height, picture.width, -1).astype(np.float32)
+    if picture.pixels.dtype.kind == "u":
+        planes /= np.float32(np.iinfo(picture.pixels.dtype).max)
+    if planes.shape[2] == 3 and channels == 1:
+        planes = (planes @ LUMA)[..., None]
+    if planes.shape[2] == 1:
+        planes = np.repeat(planes, channels, axis=2)
     if picture.alpha is None or (picture.alpha == 255).all():
         return planes
     cover = picture.alpha.astype(np.float32)[..., None] / np.float32(255)

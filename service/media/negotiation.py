@@ -7,6 +7,11 @@ from service.problems import NotAcceptable, UnsupportedType
 JSON = "application/json"
 PNG = "image/png"
 JPEG = "image/jpeg"
+WEBP = "image/webp"
+TIFF = "image/tiff"
+GIF = "image/gif"
+NPY = "application/x-npy"
+ZIP = "application/zip"
 
 
 def body_type(header: str | None, served: Sequence[str]) -> str:

@@ -17,7 +17,8 @@ Strength = float | Literal["auto"]
 def noise_level(pixels: NDArray[Any], strength: Strength, task: Denoise) -> float:
     """The sigma to use, on the 0..255 scale: the caller's or the estimated one, at most what the model was trained for.
 
-    `pixels` are uint8 or uint16, [H,W] or [H,W,3]. One estimate counts for the whole picture.
+    `pixels` are uint8, uint16 or floats, of which 0..1 is full scale; [H,W], [H,W,1] or [H,W,3]. One estimate
+    counts for the whole picture.
     """
     if strength == "auto":
         strength = 255 * ESTIMATORS[task.estimator](_planes(pixels))
@@ -34,14 +35,14 @@ def clean(
 ) -> NDArray[Any]:
     """`pixels` without noise of `sigma` (0..255 scale), blended with the original by `amount` (1: none of it).
 
-    Keeps shape and type. `between_tiles` may raise to end the work early.
+    Keeps shape and type. Floats reach the graph as they are, and its answer is not cut to 0..1. `between_tiles`
+    may raise to end the work early.
 
     Raises:
         NotFinite: the graph gave something that is no picture.
     """
     if sigma == 0 or amount == 0:
         return pixels
-    scale = np.iinfo(pixels.dtype).max
 
     def work(tile: NDArray[Any]) -> NDArray[Any]:
         between_tiles()
@@ -49,17 +50,20 @@ def clean(
         restored = _run(image, sigma / 255, task, sessions)
         if not np.isfinite(restored).all():
             raise NotFinite("clean is not finite")
-        blended = image + np.float32(amount) * (restored - image)
-        quantised = (np.clip(blended, 0, 1) * scale + 0.5).astype(pixels.dtype)
-        return quantised[0] if tile.ndim == 2 else quantised.transpose(1, 2, 0)
+        blended = restored if amount == 1 else image + np.float32(amount) * (restored - image)
+        if pixels.dtype.kind == "u":
+            blended = np.clip(blended, 0, 1) * np.iinfo(pixels.dtype).max + 0.5
+        result = blended.astype(pixels.dtype)
+        return result[0] if tile.ndim == 2 else result.transpose(1, 2, 0)
 
     return tiles.over(pixels, work, task.size_multiple, task.overlap)
 
 
 def _planes(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """[H,W] or [H,W,C] of integers -> [C,H,W] in 0..1."""
+    """[H,W] or [H,W,C] -> [C,H,W], where 1 is full scale."""
     channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return np.ascontiguousarray(channels, np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    planes = np.ascontiguousarray(channels, np.float32)
+    return planes / np.float32(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else planes
 
 
 def _run(

@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from models.manifest import Recommend
+from service.api.generation import MOST_NUMBERS
 from service.api.recommend import MOST_ENTRIES, MOST_LISTED, OTHER_VALUES
 from service.app import create_app
 from service.runtime.clock import Clock
 from service.runtime.ranking import Catalogue, ListRule
-from service.settings import MOST_RATINGS, MOST_USERS, Settings
+from service.settings import MOST_PICTURES, MOST_RATINGS, MOST_USERS, Settings
 from service.state import State
 from tests.service.conftest import refused, serving
 from tests.versions import film_items, recommend
@@ -97,7 +98,22 @@ def test_faults_beyond_counting_are_counted_only(client: httpx.Client) -> None:
     assert "5000 faults" in refused(client.post("/v1/recommend", json=body), 422, "invalid-fields", "")
 
 
-@pytest.mark.parametrize(("setting", "most"), [("max_users", MOST_USERS), ("max_ratings", MOST_RATINGS)])
+@pytest.mark.parametrize(
+    ("latents", "pointer"),
+    [
+        ([[0]] * (MOST_PICTURES + 1), "/latents"),
+        ([[0] * (MOST_NUMBERS + 1)], "/latents/0"),
+        ([[0] * (MOST_NUMBERS * 1001 + 2)], ""),
+    ],
+)
+def test_latents_have_a_ceiling(client: httpx.Client, latents: Any, pointer: str) -> None:
+    detail = refused(client.post("/v1/generate", json={"latents": latents}), 422, "invalid-fields", pointer)
+    assert ("at most" if pointer else "has more than 1025024 values") in detail
+
+
+@pytest.mark.parametrize(
+    ("setting", "most"), [("max_users", MOST_USERS), ("max_ratings", MOST_RATINGS), ("max_pictures", MOST_PICTURES)]
+)
 def test_a_setting_cannot_pass_the_ceiling(setting: str, most: int) -> None:
     assert getattr(Settings(**{setting: most}), setting) == most
     with pytest.raises(ValueError, match=setting):

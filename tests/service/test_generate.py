@@ -1,24 +1,15 @@
-import base64
+"""Pictures from seeds."""
+
 from typing import Any
 
 import numpy as np
 import pytest
-from httpx import Client, Response
+from httpx import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.service.conftest import opened, refused
-
-
-def ask(client: Client, accept: str = "*/*", **fields: Any) -> Response:
-    answer = client.post("/v1/generate", json=fields, headers={"accept": accept})
-    return answer
-
-
-def images(client: Client, **fields: Any) -> list[bytes]:
-    answer = ask(client, "application/json", **fields)
-    assert answer.status_code == 200, answer.text
-    return [base64.b64decode(image) for image in answer.json()["images"]]
+from tests.service.generating import ask, images
 
 
 @given(st.integers(0, 2**63 - 10), st.integers(1, 9), st.one_of(st.none(), st.integers(0, 9)))
@@ -107,16 +98,12 @@ def test_single_is_one_picture(client: Client) -> None:
         ({"truncation": 1.1}, "/truncation"),
         ({"form": "sheet"}, "/form"),
         ({"colour": 1}, "/colour"),
+        ({"model": "digits", "count": []}, "/count"),
+        ({"count": None}, "/count"),
     ],
 )
 def test_wrong_fields_are_pointed_at(client: Client, fields: dict[str, Any], pointer: str) -> None:
     refused(ask(client, **fields), 422, "invalid-fields", pointer)
-
-
-@pytest.mark.parametrize("name", ["latents", "interpolate", "lattice", "edit"])
-def test_what_is_not_served_yet_says_so(client: Client, name: str) -> None:
-    detail = refused(ask(client, **{name: []}), 422, "invalid-fields", f"/{name}")
-    assert detail.endswith("is not served by this release: leave it out")
 
 
 def test_too_many_pictures(client: Client) -> None:

@@ -48,14 +48,19 @@ def test_content_type_not_served(header: str | None) -> None:
 
 def test_refusals_name_what_is_served(client: httpx.Client) -> None:
     picture = png(8, 8)
-    answer = client.post("/v1/denoise", content=picture, headers={"content-type": "image/webp"})
-    assert "image/png, image/jpeg" in refused(answer, 415, "unsupported-type")
-    assert answer.headers["accept"] == "image/png, image/jpeg"
-    for path, forms in (("denoise", "image/png, image/jpeg"), ("encode", "application/json")):
-        headers = {"content-type": "image/png", "accept": "application/x-npy"}
+    read = "image/png, image/jpeg, image/webp, image/tiff, application/x-npy, application/json"
+    for path in ("denoise", "encode"):
+        answer = client.post(f"/v1/{path}", content=picture, headers={"content-type": "image/gif"})
+        assert read in refused(answer, 415, "unsupported-type")
+        assert answer.headers["accept"] == read
+    for path, forms in (
+        ("denoise", "image/png, image/jpeg, image/webp, application/x-npy, application/json"),
+        ("encode", "application/json, application/x-npy"),
+    ):
+        headers = {"content-type": "image/png", "accept": "image/gif"}
         assert forms in refused(client.post(f"/v1/{path}", content=picture, headers=headers), 406, "not-acceptable")
     answer = client.post("/v1/generate", json={}, headers={"accept": "image/gif"})
-    assert "image/png, application/json" in refused(answer, 406, "not-acceptable")
+    assert "image/png, image/webp, application/json" in refused(answer, 406, "not-acceptable")
     answer = client.post("/v1/recommend", data={"users": "1"})
     assert "application/json" in refused(answer, 415, "unsupported-type")
 

@@ -37,6 +37,24 @@ async def test_the_bound_is_on_pixels_and_holds_until_the_thread_is_done() -> No
     pool.close()
 
 
+async def test_what_is_collected_counts_and_is_given_to_a_job() -> None:
+    pool = Pool(1, 100)
+    with pool.held(90):
+        assert pool.pixels == 90
+        with pytest.raises(Overloaded), pool.held(11):
+            pass
+        assert pool.pixels == 90
+    assert await pool.run(lambda: pool.pixels, 90, Clock(60)) == 90
+    await asyncio.sleep(0)
+    with pool.held(500):  # alone it may be of any size
+        assert await pool.run(lambda: "of none", 0, Clock(60)) == "of none"
+    with pytest.raises(ZeroDivisionError), pool.held(90):
+        _ = 1 / 0
+    await asyncio.sleep(0)
+    assert pool.pixels == 0
+    pool.close()
+
+
 async def test_late_and_abandoned_jobs_are_not_begun() -> None:
     pool = Pool(1, 100)
     begun: list[int] = []

@@ -1,0 +1,81 @@
+"""JPEG: its segments before Pillow sees them, and its writer."""
+
+import io
+from typing import cast
+
+from PIL import Image
+
+from service.media.decoding import decode, opened, unreadable
+from service.media.exif import ASIDE, PREFIX, upright
+from service.media.negotiation import JPEG
+from service.media.picture import Header, Picture
+from service.problems import UnreadablePicture
+
+FORM = "JPEG"
+START = b"\xff\xd8"
+SCAN = b"\xff\xda"
+MOST_SCANS = 100
+"""Passes over a progressive JPEG; encoders make about ten. Each costs a pass over all pixels, for a few bytes."""
+MOST_SEGMENTS = 1000
+"""Before the pixels. Each takes time to read, for four bytes; a long ICC profile has 255."""
+MOST_EXIF = 65_533
+"""Bytes that one segment holds, EXIF's prefix included."""
+
+
+def header(data: bytes) -> Header:
+    """What the segments before the pixels tell.
+
+    Raises:
+        UnreadablePicture: not a JPEG, or of a kind that is not read.
+    """
+    _check_segments(data)
+    if data.count(SCAN) > MOST_SCANS:
+        raise UnreadablePicture(f"The JPEG has {data.count(SCAN)} scans; {MOST_SCANS} are read.")
+    with opened(data, FORM) as image:
+        if image.mode not in ("L", "RGB"):
+            raise UnreadablePicture(f"{image.mode} is not read; send the picture as RGB.")
+        width, height = image.size
+        turn, _ = upright(image.info.get("exif"))
+        sides = (width, height) if turn in ASIDE else (height, width)
+        return Header(JPEG, sides if image.mode == "L" else (*sides, 3))
+
+
+def read(data: bytes) -> Picture:
+    """Decode a picture whose header was read.
+
+    Raises:
+        UnreadablePicture: it is cut off or broken.
+    """
+    with opened(data, FORM) as image:
+        exif = cast(bytes | None, image.info.get("exif"))
+    return decode(data, FORM, *upright(exif))
+
+
+def write(picture: Picture, quality: int) -> bytes:
+    """Encode a picture of 8 bit without alpha; `quality` is 1..100. EXIF that is too long is dropped."""
+    levels = picture.levels()
+    exif = PREFIX + picture.exif if picture.exif else b""
+    buffer = io.BytesIO()
+    Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else levels).save(
+        buffer, FORM, quality=quality, icc_profile=picture.icc, exif=exif if len(exif) <= MOST_EXIF else b""
+    )
+    return buffer.getvalue()
+
+
+def _check_segments(data: bytes) -> None:
+    """That there are few enough of them before the first scan."""
+    if not data.startswith(START):
+        raise unreadable(FORM)
+    place = len(START)
+    for _ in range(MOST_SEGMENTS):
+        mark = data[place : place + 2]
+        if mark == SCAN:
+            return
+        if mark == b"\xff\xff":  # padding
+            place += 1
+            continue
+        size = int.from_bytes(data[place + 2 : place + 4])
+        if len(mark) < 2 or mark[0] != 0xFF or size < 2:
+            raise unreadable(FORM)
+        place += 2 + size
+    raise UnreadablePicture(f"The JPEG has more than {MOST_SEGMENTS} segments before its pixels.")

@@ -1,0 +1,42 @@
+"""Bytes without a Content-Type: what they are, by how they begin."""
+
+import binascii
+
+from service.media.negotiation import JPEG, NPY, PNG, TIFF, WEBP
+from service.problems import Fault, InvalidFields, UnreadablePicture
+
+MAGIC = {
+    b"\x89PNG\r\n\x1a\n": PNG,
+    b"\xff\xd8\xff": JPEG,
+    b"II*\0": TIFF,
+    b"MM\0*": TIFF,
+    b"II+\0": TIFF,  # BigTIFF, which its reader refuses in words
+    b"MM\0+": TIFF,
+    b"\x93NUMPY": NPY,
+}
+
+
+def sniff(data: bytes) -> str:
+    """The media type of `data`.
+
+    Raises:
+        UnreadablePicture: it begins like nothing that is read.
+    """
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WEBP
+    for magic, kind in MAGIC.items():
+        if data.startswith(magic):
+            return kind
+    raise UnreadablePicture(f"The bytes begin like none of {', '.join(dict.fromkeys([*MAGIC.values(), WEBP]))}.")
+
+
+def unpack(text: str, pointer: str) -> bytes:
+    """The bytes in base64 of the JSON field at `pointer`.
+
+    Raises:
+        InvalidFields: it is not base64 to the letter (RFC 4648, section 4, padding included).
+    """
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:  # of characters that are not ASCII; binascii's own is one as well
+        raise InvalidFields([Fault(pointer, f"is not base64: {str(error)[0].lower()}{str(error)[1:]}")]) from None
