@@ -11,8 +11,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from service.media import pictures as media
-from service.media.negotiation import JPEG, PNG
 from service.media.exif import ORIENTATION
+from service.media.negotiation import JPEG, PNG
 from service.media.picture import Picture
 from service.media.pictures import MAX_SIDE, inspect, loses, write
 from service.problems import PictureTooLarge, UnreadablePicture

@@ -9,8 +9,8 @@ from service.settings import Settings, variable
 from tests.service.conftest import refused
 
 AGREED = """malformed-body unknown-path unknown-model unknown-version method not-acceptable unsupported-type
-body-too-slow wrong-task body-too-large picture-too-large invalid-fields unreadable-picture unreadable-array internal overloaded
-not-ready draining deadline"""
+body-too-slow wrong-task body-too-large picture-too-large invalid-fields unreadable-picture unreadable-array internal
+overloaded not-ready draining deadline"""
 
 
 def test_every_agreed_refusal_has_its_class_and_no_other() -> None:
