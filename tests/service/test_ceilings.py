@@ -14,7 +14,7 @@ from service.api.recommend import MOST_ENTRIES, MOST_LISTED
 from service.app import create_app
 from service.runtime.clock import Clock
 from service.runtime.ranking import Catalogue, ListRule
-from service.settings import MOST_RATINGS, MOST_USERS, Settings
+from service.settings import MOST_IMAGES, MOST_RATINGS, MOST_USERS, Settings
 from service.state import State
 from tests.service.conftest import refused
 from tests.versions import film_items, recommend
@@ -60,7 +60,9 @@ def test_faults_beyond_counting_are_counted_only(client: httpx.Client) -> None:
     assert "5000 faults" in refused(client.post("/v1/recommend", json=body), 422, "invalid-fields", "")
 
 
-@pytest.mark.parametrize(("setting", "most"), [("max_users", MOST_USERS), ("max_ratings", MOST_RATINGS)])
+@pytest.mark.parametrize(
+    ("setting", "most"), [("max_users", MOST_USERS), ("max_ratings", MOST_RATINGS), ("max_images", MOST_IMAGES)]
+)
 def test_a_setting_cannot_pass_the_ceiling(setting: str, most: int) -> None:
     assert getattr(Settings(**{setting: most}), setting) == most
     with pytest.raises(ValueError, match=setting):
