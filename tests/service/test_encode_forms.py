@@ -1,5 +1,6 @@
 """Encodings of many pictures, as arrays, and decoded again."""
 
+import asyncio
 import base64
 import io
 from collections.abc import Iterator
@@ -8,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from httpx import Client, Response
+from httpx import ASGITransport, AsyncClient, Client, Response
 from PIL import Image
 
 from models.store import Store
 from service.api.schema import EncodeAnswer
+from service.app import create_app
+from service.runtime.library import RUN_PIXELS
+from service.settings import Settings
+from service.state import State
 from tests import versions
 from tests.service.conftest import encoded, opened, png, refused, serving
 
@@ -238,3 +243,27 @@ def test_pictures_of_many_sizes_go_together(client: Client) -> None:
             for data in files
         ]
         assert together == [encoding for tree in alone for encoding in tree["encodings"]]
+
+
+async def test_many_pictures_leave_turns_of_the_loop_to_others(tmp_path: Path) -> None:
+    Store([tmp_path]).publish(*versions.encode(max_batch=256))
+    state = State(Settings(models=str(tmp_path)))
+    state.library.shelf = state.library.scan()
+    transport = ASGITransport(create_app(state))
+
+    async def turns_of_a_call(pictures: int) -> int:
+        """While nothing else runs and nothing is waited for."""
+        async with AsyncClient(transport=transport, base_url="http://here") as client:
+            body, headers = npy(np.zeros((pictures, 1, 1, 1), np.uint8)), {"content-type": NPY}
+            call = asyncio.ensure_future(client.post("/v1/encode", content=body, headers=headers))
+            turns = 0
+            while not call.done():
+                await asyncio.sleep(0)
+                turns += 1
+            assert call.result().status_code == 200
+            return turns
+
+    rows = RUN_PIXELS // 784
+    one_run, four_runs = await turns_of_a_call(rows), await turns_of_a_call(3 * rows + 1)
+    assert four_runs - one_run == 3
+    state.pool.close()
