@@ -11,7 +11,7 @@ from httpx import Client, Response
 from PIL import Image
 
 from tests import versions
-from tests.service.conftest import encoded, opened, pixels, png, refused
+from tests.service.conftest import Served, encoded, opened, pixels, png, refused
 from tests.service.test_pictures import ICC
 
 PNG, JPEG, WEBP, TIFF, NPY, JSON = (
@@ -328,6 +328,25 @@ def test_compare_of_floats_stacks_alpha_and_json(client: Client) -> None:
     assert base64.b64decode(found["image"]) == send(client, png(20, 30, 3), view="compare").content
     for accept in (JPEG, WEBP):
         assert opened(send(client, png(20, 30, 3), accept=accept, view="compare").content).size == (60, 20)
+
+
+def test_a_broken_picture_is_refused_before_others_are_worked_on(client: Client) -> None:
+    broken = bytearray(png(20, 30))
+    broken[-14] ^= 1  # in the checksum of the pixels: the header is whole
+    answer = several(client, png(20, 30), bytes(broken))
+    refused(answer, 422, "unreadable-picture", "/images/1")
+    assert "decode;dur" in answer.headers["server-timing"]
+    assert "run;dur" not in answer.headers["server-timing"]
+
+
+def test_the_queue_counts_the_pixels_of_all_pictures(served: tuple[Served, Client]) -> None:
+    server, client = served
+    pool = server.state.pool
+    pool.pixels += 64_000_000 - 100  # as if pictures of that size were being worked on
+    one, two = several(client, png(8, 8)), several(client, png(8, 8), png(8, 8))
+    pool.pixels -= 64_000_000 - 100
+    assert one.status_code == 200
+    refused(two, 503, "overloaded", setting="HARMONIUM_MAX_QUEUE_PIXELS")
 
 
 def test_compare_may_be_too_wide_for_a_form(client: Client) -> None:
