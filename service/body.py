@@ -50,10 +50,7 @@ class Body:
         return b"".join(chunks)
 
     async def discard(self) -> None:
-        """Read the rest of it for as long as it may take.
-
-        If the connection were closed with bytes unread, its other end might never see the answer.
-        """
+        """Read the rest of it for as long as it may take."""
         with suppress(TimeoutError, CallerLeft, asyncio.CancelledError):  # the last: the process ends
             async with asyncio.timeout_at(self._end):
                 while not self.complete:

@@ -60,7 +60,7 @@ class Guard:
             log.debug("%s the caller left", request_id)
         except asyncio.CancelledError:
             # Only the end of DRAIN_SECONDS cancels a request from outside.
-            await answer.refuse(Draining("The service stopped before the answer was ready."))
+            await answer.refuse(Draining("The service stopped before the answer was ready."), patient=False)
         except Exception:
             log.exception("%s %s %a failed", request_id, scope["method"], scope["path"])
             await answer.refuse(Internal())
@@ -120,8 +120,11 @@ class Answer:
                 message["headers"].append((b"connection", b"close"))
         await self._send(message)
 
-    async def refuse(self, problem: Problem) -> None:
-        """Answer with a problem. If an answer has begun, it is left unfinished and uvicorn ends the connection."""
+    async def refuse(self, problem: Problem, patient: bool = True) -> None:
+        """Answer with a problem. If an answer has begun, it is left unfinished and uvicorn ends the connection.
+
+        With bytes unread the connection's end might come before the answer: who is `patient` reads the body's rest.
+        """
         if self.status is not None:
             return
         content = problem.to_bytes(self._id)
@@ -129,7 +132,8 @@ class Answer:
         encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await self({"type": "http.response.start", "status": problem.status, "headers": encoded})
         await self({"type": "http.response.body", "body": content, "more_body": True})
-        await self._body.discard()
+        if patient:
+            await self._body.discard()
         await self({"type": "http.response.body"})
 
 

@@ -40,7 +40,9 @@ def claim(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for sock in bound:
             sock.close()
-        reason = "it is in use, HARMONIUM_PORT chooses another" if error.errno == errno.EADDRINUSE else (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).lower()
+        if error.errno == errno.EADDRINUSE:
+            reason = "it is in use, HARMONIUM_PORT chooses another"
         raise CannotListen(f"Cannot listen on {host}, port {port}: {reason}.") from error
     return bound
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import signal
 import socket
 import time
@@ -51,8 +52,9 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Drain, then exit. The second time: exit at once."""
         if self._draining is not None:
-            self.force_exit = True
-            self.should_exit = True
+            log.warning("stopping at once: %d requests are dropped", self.state.in_flight)
+            logging.shutdown()
+            os._exit(0)  # a thread that works on a picture would be waited for
         self.drain()
 
     def drain(self) -> None:
