@@ -1,11 +1,14 @@
-"""uvicorn's HTTP/1.1 with limits that it lacks: on the size of a request's head, and on its time.
+"""uvicorn's HTTP/1.1 with limits that it lacks: on the head of a request, and on callers that wait.
 
 httptools collects a request line, headers, trailers or the extension of a chunk of any
-length before it tells anyone, and uvicorn waits for the rest of a head for ever. What is
-refused here was no request yet, so the answers are plain text.
+length before it tells anyone. uvicorn waits for ever for the rest of a head, and for a caller
+that does not read its answer. What is refused here was no request yet, so the answers are
+plain text.
 """
 
 import asyncio
+import socket
+import struct
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -27,6 +30,8 @@ class Protocol(HttpToolsProtocol):
 
     head_seconds = 10.0
     """For a request's head to arrive, from its first byte or from the connection's beginning."""
+    stall_seconds = 30.0
+    """In which a caller must take something of an answer that waits for it."""
 
     _head = 0
     """Bytes of the request's head that the parser has told of."""
@@ -38,13 +43,15 @@ class Protocol(HttpToolsProtocol):
     """Set once what comes is no HTTP: it is not looked at."""
     _last = False
     """Set once the process ends: the next answer is the connection's last."""
-    _timer: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
     """Runs while a head is waited for."""
+    _stall_timer: asyncio.TimerHandle | None = None
+    """Runs while an answer waits to be taken."""
 
     @classmethod
-    def limited(cls, head_seconds: float) -> "type[Protocol]":
-        """The protocol with that limit: uvicorn makes its instances and passes them nothing of ours."""
-        return type(cls.__name__, (cls,), {"head_seconds": head_seconds})
+    def limited(cls, head_seconds: float, stall_seconds: float) -> "type[Protocol]":
+        """The protocol with these limits: uvicorn makes its instances and passes them nothing of ours."""
+        return type(cls.__name__, (cls,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is waited for from now on."""
@@ -54,6 +61,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._stop_waiting()
+        self._stop_expecting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -64,7 +72,7 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._silent > MOST_BYTES:
             self._refuse(431, f"The headers have more than {MOST_BYTES} bytes.")
-        if self._timer is None and self._answered():
+        if self._head_timer is None and self._answered():
             self._wait_for_head(self.head_seconds)  # for the rest of it
 
     def on_message_begin(self) -> None:
@@ -109,6 +117,16 @@ class Protocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._wait_for_head(self.head_seconds)
 
+    def pause_writing(self) -> None:
+        """More of an answer waits for the caller than the system takes."""
+        super().pause_writing()
+        self._expect_reader()
+
+    def resume_writing(self) -> None:
+        """It has been taken."""
+        self._stop_expecting()
+        super().resume_writing()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn does when the parser gives up, for whatever reason."""
         if self._head > MOST_BYTES:
@@ -135,19 +153,36 @@ class Protocol(HttpToolsProtocol):
 
     def _wait_for_head(self, seconds: float) -> None:
         if not self.transport.is_closing():
-            self._timer = self.loop.call_later(seconds, self._late)
+            self._head_timer = self.loop.call_later(seconds, self._late)
 
     def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _late(self) -> None:
-        self._timer = None
+        self._head_timer = None
         if self._in_head:
             self._refuse(408, "The headers did not arrive in time.")
         else:
             self.transport.close()  # who sent nothing expects no answer
+
+    def _expect_reader(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.stall_seconds, self._look_again, waiting)
+
+    def _stop_expecting(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _look_again(self, waiting: int) -> None:
+        if self.transport.get_write_buffer_size() >= waiting:
+            at_once = struct.pack("ii", 1, 0)  # the system, too, drops what it holds, and tells the caller
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            self.transport.abort()
+        else:
+            self._expect_reader()
 
     def _count(self, size: int) -> None:
         self._head += size

@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 create_app(self.state),
                 loop="uvloop",
-                http=Protocol.limited(settings.head_seconds),
+                http=Protocol.limited(settings.head_seconds, settings.stall_seconds),
                 timeout_keep_alive=settings.idle_seconds,
                 backlog=listening.BACKLOG,
                 ws="none",

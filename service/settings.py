@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     """Longest time from a request's first byte to its answer, in seconds."""
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
     """Longest time for a request's body to arrive, in seconds."""
+    stall_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    """Longest time for which a caller may take nothing of its answer, in seconds; then the connection is closed."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 20
     """Time for accepted requests to finish after SIGTERM or SIGINT, in seconds."""
     scan_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 2

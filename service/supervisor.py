@@ -50,7 +50,7 @@ class Worker:
         with contextlib.ExitStack() as ours_no_more:
             descriptors = [ours_no_more.enter_context(sock).fileno() for sock in (theirs, *sockets)]
             command = sys.executable, "-m", "service.worker", *map(str, descriptors)
-            # A group of its own: an interrupt from the terminal is the parent's to pass on.
+            # A group of its own: an interrupt from the terminal could come before the worker knows what to do with it.
             process = await asyncio.create_subprocess_exec(
                 *command, pass_fds=descriptors, process_group=0, stdin=subprocess.DEVNULL
             )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -19,7 +20,7 @@ from models.store import Store
 from tests.processes import ROOT, Service, running
 from tests.robustness.conftest import Figure, calls
 from tests.robustness.hammer import hammering
-from tests.service.conftest import parsed, png, raw, refused
+from tests.service.conftest import encoded, parsed, png, raw, refused
 from tests.versions import encode, generate, recommend
 
 GET = b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -49,9 +50,11 @@ def to_the_end(connection: socket.socket) -> bytes:
 
 def dribble(connection: socket.socket, byte: bytes) -> None:
     """One byte at a time until there is an answer, or nobody listens."""
+    end = time.monotonic() + 20
     with contextlib.suppress(ConnectionError):
         while not select.select([connection], [], [], 0.02)[0]:
             connection.sendall(byte)
+            assert time.monotonic() < end
 
 
 def flat(height: int, width: int) -> bytes:
@@ -116,15 +119,28 @@ def test_callers_that_leave_free_their_thread_and_their_place(zoo: Path, tmp_pat
 def test_a_body_that_dribbles_ends_with_408_and_others_are_served(strict: Service) -> None:
     with raw(strict.port, post("recommend", b" " * 1000)[:-1000]) as slow, httpx.Client() as other:
         answered: list[int] = []
-        with contextlib.suppress(ConnectionError):
-            while not select.select([slow], [], [], 0.02)[0]:
-                slow.sendall(b" ")
-                answered.append(other.get(f"http://127.0.0.1:{strict.port}/livez").status_code)
+        while not select.select([slow], [], [], 0.02)[0] and len(answered) < 1000:
+            slow.sendall(b" ")
+            answered.append(other.get(f"http://127.0.0.1:{strict.port}/livez").status_code)
         answer = parsed(slow)
         refused(answer, 408, "body-too-slow", setting="HARMONIUM_BODY_SECONDS")
         assert answer.headers["connection"] == "close"
         assert to_the_end(slow) == b""
         assert set(answered) == {200}
+
+
+def test_a_caller_that_does_not_take_its_answer_is_cut_off(zoo: Path, tmp_path: Path) -> None:
+    """Or each of them would hold as many bytes as an answer has, for as long as it likes."""
+    noise = np.random.default_rng(0).integers(0, 256, (3500, 3500), np.uint8)  # more than the system takes at once
+    request = post("denoise?amount=0", encoded(Image.fromarray(noise), compress_level=0), kind="image/png")
+    with running(zoo, tmp_path, stall_seconds="0.5") as service, socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(("127.0.0.1", service.port))
+        stalled.sendall(request)
+        ended = select.poll()
+        ended.register(stalled, select.POLLHUP)
+        assert ended.poll(30_000)
+        assert httpx.get(f"http://127.0.0.1:{service.port}/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("begun", [b"GET /", b"GET /livez HTTP/1.1\r\nx-slow: "], ids=["line", "header"])

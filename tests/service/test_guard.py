@@ -149,6 +149,7 @@ def test_draining_refuses_all_but_probes(zoo: Path) -> None:
         answer = client.post("/v1/generate", json={})
         refused(answer, 503, "draining")
         assert answer.headers["retry-after"] == "1"
+        assert answer.headers["connection"] == "close"
         assert client.get("/livez").status_code == 200
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["ready"]) == (503, False)
