@@ -8,7 +8,7 @@ LOCK := .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-head
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: .venv/serve  ## install what serving needs and start the service on 127.0.0.1:8000
+serve: .venv/serve  ## install what serving needs and start the service on 127.0.0.1:8000 (HARMONIUM_WORKERS=0: a process per core)
 	.venv/bin/python -m service
 
 test: .venv/dev  ## install what tests and training need and run all checks and tests

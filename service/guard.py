@@ -1,9 +1,9 @@
 """The outermost layer of our own: every request passes it, and no exception does.
 
-It gives the request its id and its clock, collects the body under limits of size and time,
-turns every Problem into its answer and every other exception into a 500, and ends the work
-when the deadline passes or the caller hangs up. uvicorn closes the connection on an
-exception, which breaks the caller's next request as well: none may get there.
+It gives the request its id and its clock, has its body collected, turns every Problem into
+its answer and every other exception into a 500, and ends the work when the deadline passes
+or the caller hangs up. uvicorn closes the connection on an exception, which breaks the
+caller's next request as well: none may get there.
 
 Pure ASGI, because a wrapper around request and response hides that a caller left.
 """
@@ -16,16 +16,8 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import (
-    MEDIA_TYPE,
-    BodyTooLarge,
-    BodyTooSlow,
-    Deadline,
-    Draining,
-    Internal,
-    Overloaded,
-    Problem,
-)
+from service.body import Body, CallerLeft
+from service.problems import MEDIA_TYPE, Deadline, Draining, Internal, Problem
 from service.runtime.clock import Clock
 from service.state import State
 
@@ -34,10 +26,6 @@ log = logging.getLogger("service.requests")
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 PROBES = {"/livez", "/readyz"}
 """Answered while the service drains."""
-
-
-class CallerLeft(Exception):
-    """The connection is closed; there is nobody to answer."""
 
 
 class Guard:
@@ -55,33 +43,33 @@ class Guard:
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if SANE_ID.fullmatch(given) else secrets.token_hex(8)
         clock = Clock(self._settings.deadline_seconds)
-        answer = Answer(send, request_id, clock)
+        body = Body(receive, self._state)
+        answer = Answer(send, request_id, clock, body, self._state)
         scope.setdefault("state", {})["clock"] = clock
-        self._state.begin()
+        accepted = scope["path"] in PROBES or not self._state.draining
+        if accepted:
+            self._state.begin()
         try:
-            await self._serve(scope, receive, headers, answer, clock)
+            if not accepted:
+                raise Draining("The service is stopping.")
+            whole = await body.collect(headers.get(b"content-length", b""))
+            await self._answer(scope, receive, whole, answer, clock)
         except Problem as problem:
             await answer.refuse(problem)
         except CallerLeft:
             log.debug("%s the caller left", request_id)
+        except asyncio.CancelledError:
+            # Only the end of DRAIN_SECONDS cancels a request from outside.
+            await answer.refuse(Draining("The service stopped before the answer was ready."), patient=False)
         except Exception:
             log.exception("%s %s %a failed", request_id, scope["method"], scope["path"])
             await answer.refuse(Internal())
         finally:
-            self._state.end()
+            body.release()
+            if accepted:
+                self._state.end()
             spent = 1000 * (time.perf_counter() - start)
             log.debug("%s %s %a -> %s in %.1f ms", request_id, scope["method"], scope["path"], answer.status, spent)
-
-    async def _serve(
-        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], answer: "Answer", clock: Clock
-    ) -> None:
-        if self._state.draining and scope["path"] not in PROBES:
-            raise Draining("The service is stopping.")
-        body = await self._collect(receive, headers.get(b"content-length", b""))
-        try:
-            await self._answer(scope, receive, body, answer, clock)
-        finally:
-            self._state.buffered_bytes -= len(body)
 
     async def _answer(self, scope: Scope, receive: Receive, body: bytes, answer: "Answer", clock: Clock) -> None:
         left = asyncio.ensure_future(_until_left(receive))
@@ -107,70 +95,18 @@ class Guard:
                 raise CallerLeft
             else:
                 raise Deadline
-        except asyncio.CancelledError:
-            # Only the end of DRAIN_SECONDS cancels a request from outside.
-            raise Draining("The service stopped before the answer was ready.") from None
         finally:
             clock.left = True
             left.cancel()
             work.cancel()
             await asyncio.wait({work})
 
-    async def _collect(self, receive: Receive, declared: bytes) -> bytes:
-        """The whole body; its bytes are counted as they come, whatever Content-Length says.
-
-        They count towards `buffered_bytes`, from which the caller of this method takes them once it is done.
-        """
-        limit = self._settings.max_body_bytes
-        if declared.isdigit() and int(declared) > limit:
-            raise self._too_large()
-        chunks: list[bytes] = []
-        size = held = 0
-        try:
-            async with asyncio.timeout(self._settings.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise CallerLeft
-                    chunk: bytes = message.get("body", b"")
-                    size += len(chunk)
-                    if size > limit:
-                        raise self._too_large()
-                    self._hold(len(chunk), size)
-                    held = size
-                    chunks.append(chunk)
-                    if not message.get("more_body", False):
-                        return b"".join(chunks)
-        except TimeoutError:
-            seconds = self._settings.body_seconds
-            problem = BodyTooSlow(
-                f"The body did not arrive within {seconds:g} seconds.",
-                setting="HARMONIUM_BODY_SECONDS",
-                headers={"Connection": "close"},
-            )
-            self._state.buffered_bytes -= held
-            raise problem from None
-        except BaseException:
-            self._state.buffered_bytes -= held
-            raise
-
-    def _hold(self, more: int, size: int) -> None:
-        """Count `more` bytes of a body that now has `size`. A body alone is held: its size was checked before."""
-        total = self._state.buffered_bytes + more
-        if total > max(size, self._settings.max_buffered_bytes):
-            raise Overloaded("Too many bytes of bodies are held.", setting="HARMONIUM_MAX_BUFFERED_BYTES")
-        self._state.buffered_bytes = total
-
-    def _too_large(self) -> BodyTooLarge:
-        limit = self._settings.max_body_bytes
-        return BodyTooLarge(f"The body has more than {limit} bytes.", setting="HARMONIUM_MAX_BODY_BYTES")
-
 
 class Answer:
     """The way back: adds the headers that every answer has, and knows whether one has begun."""
 
-    def __init__(self, send: Send, request_id: str, clock: Clock) -> None:
-        self._send, self._id, self._clock = send, request_id, clock
+    def __init__(self, send: Send, request_id: str, clock: Clock, body: Body, state: State) -> None:
+        self._send, self._id, self._clock, self._body, self._state = send, request_id, clock, body, state
         self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
@@ -180,17 +116,25 @@ class Answer:
             message["headers"].append((b"x-content-type-options", b"nosniff"))
             if self._clock.spent:
                 message["headers"].append((b"server-timing", self._clock.server_timing().encode()))
+            if self._state.draining or not self._body.complete:
+                message["headers"].append((b"connection", b"close"))
         await self._send(message)
 
-    async def refuse(self, problem: Problem) -> None:
-        """Answer with a problem. If an answer has begun, it is left unfinished and uvicorn ends the connection."""
+    async def refuse(self, problem: Problem, patient: bool = True) -> None:
+        """Answer with a problem. If an answer has begun, it is left unfinished and uvicorn ends the connection.
+
+        With bytes unread the connection's end might come before the answer: who is `patient` reads the body's rest.
+        """
         if self.status is not None:
             return
-        body = problem.to_bytes(self._id)
-        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **problem.headers}
+        content = problem.to_bytes(self._id)
+        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content)), **problem.headers}
         encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await self({"type": "http.response.start", "status": problem.status, "headers": encoded})
-        await self({"type": "http.response.body", "body": body})
+        await self({"type": "http.response.body", "body": content, "more_body": True})
+        if patient:
+            await self._body.discard()
+        await self({"type": "http.response.body"})
 
 
 async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,21 +1,24 @@
-"""uvicorn's HTTP/1.1 with a limit that it lacks: on the head of a request.
+"""uvicorn's HTTP/1.1 with limits that it lacks: on the head of a request, and on callers that wait.
 
 httptools collects a request line, headers, trailers or the extension of a chunk of any
-length before it tells anyone.
+length before it tells anyone. uvicorn waits for ever for the rest of a head, and for a caller
+that does not read its answer. What is refused here was no request yet, so the answers are
+plain text.
 """
+
+import asyncio
+import socket
+import struct
+from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service import listening
+
 MOST_BYTES = 65_536
 """In the head of one request, trailers included."""
-REFUSAL = b"The headers have more than 65536 bytes."
-ANSWER = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: %d\r\n"
-    b"connection: close\r\n"
-    b"\r\n%b"
-) % (len(REFUSAL), REFUSAL)
+LAST_CALL_SECONDS = 1.0
+"""At the end of the process: for the head of a request that may be on its way."""
 
 
 class HeadTooLarge(Exception):
@@ -23,23 +26,59 @@ class HeadTooLarge(Exception):
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. What is above the limit is answered with 431, and the connection is closed."""
+    """One connection. What is above a limit is answered with 431 or 408, and the connection is closed."""
+
+    head_seconds = 10.0
+    """For a request's head to arrive, from its first byte or from the connection's beginning."""
+    stall_seconds = 30.0
+    """In which a caller must take something of an answer that waits for it."""
 
     _head = 0
     """Bytes of the request's head that the parser has told of."""
     _silent = 0
     """Bytes that came since the parser last told of a body, or of the end of a head or a request."""
+    _in_head = False
+    """Whether a head has begun and not ended."""
+    _deaf = False
+    """Set once what comes is no HTTP: it is not looked at."""
+    _last = False
+    """Set once the process ends: the next answer is the connection's last."""
+    _head_timer: asyncio.TimerHandle | None = None
+    """Runs while a head is waited for."""
+    _stall_timer: asyncio.TimerHandle | None = None
+    """Runs while an answer waits to be taken."""
+
+    @classmethod
+    def limited(cls, head_seconds: float, stall_seconds: float) -> "type[Protocol]":
+        """The protocol with these limits: uvicorn makes its instances and passes them nothing of ours."""
+        return type(cls.__name__, (cls,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds})
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first head is waited for from now on."""
+        super().connection_made(transport)
+        self._wait_for_head(self.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is waited for any more."""
+        self._stop_waiting()
+        self._stop_expecting()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count what the parser may keep to itself."""
+        if self._deaf:
+            return
         self._silent += len(data)
         super().data_received(data)
-        if self._silent > MOST_BYTES and not self.transport.is_closing():
-            self._refuse()
+        if self._silent > MOST_BYTES:
+            self._refuse(431, f"The headers have more than {MOST_BYTES} bytes.")
+        if self._head_timer is None and self._answered():
+            self._wait_for_head(self.head_seconds)  # for the rest of it
 
     def on_message_begin(self) -> None:
         """A head begins."""
         self._head = 0
+        self._in_head = True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -53,9 +92,13 @@ class Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head was within the limit."""
+        """The head was within the limits."""
         self._silent = 0
+        self._in_head = False
+        self._stop_waiting()
         super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """The guard counts these bytes."""
@@ -67,19 +110,108 @@ class Protocol(HttpToolsProtocol):
         self._silent = 0
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """The next head may have begun already."""
+        super().on_response_complete()
+        if self._in_head and self._answered() and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._wait_for_head(self.head_seconds)
+
+    def pause_writing(self) -> None:
+        """More of an answer waits for the caller than the system takes."""
+        super().pause_writing()
+        self._expect_reader()
+
+    def resume_writing(self) -> None:
+        """It has been taken."""
+        self._stop_expecting()
+        super().resume_writing()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn does when the parser gives up, for whatever reason."""
         if self._head > MOST_BYTES:
-            self._refuse()
+            self._refuse(431, f"The headers have more than {MOST_BYTES} bytes.")
         else:
-            super().send_400_response(msg)
+            self._refuse(400, msg)
+
+    def shutdown(self) -> None:
+        """The process ends: a connection closes once nothing is on its way, be it an answer or a request."""
+        self._last = True
+        if self.transport.is_closing():
+            return
+        if not self._answered():
+            self.cycle.keep_alive = False
+        elif not self.cycle or self._in_head or listening.queued(self.transport.get_extra_info("socket")):
+            self._stop_waiting()
+            self._wait_for_head(min(self.head_seconds, LAST_CALL_SECONDS))
+        else:
+            self.transport.close()
+
+    def _answered(self) -> bool:
+        """Whether there is no request that waits for its answer, or for the end of it."""
+        return not self.cycle or self.cycle.response_complete
+
+    def _wait_for_head(self, seconds: float) -> None:
+        if not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(seconds, self._late)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _late(self) -> None:
+        self._head_timer = None
+        if self._in_head:
+            self._refuse(408, "The headers did not arrive in time.")
+        else:
+            self.transport.close()  # who sent nothing expects no answer
+
+    def _expect_reader(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.stall_seconds, self._look_again, waiting)
+
+    def _stop_expecting(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _look_again(self, waiting: int) -> None:
+        if self.transport.get_write_buffer_size() >= waiting:
+            at_once = struct.pack("ii", 1, 0)  # the system, too, drops what it holds, and tells the caller
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            self.transport.abort()
+        else:
+            self._expect_reader()
 
     def _count(self, size: int) -> None:
         self._head += size
         if self._head > MOST_BYTES:
             raise HeadTooLarge
 
-    def _refuse(self) -> None:
-        if not (self.cycle and not self.cycle.response_complete):
-            self.transport.write(ANSWER)  # else it would be taken for the answer to the request before
-        self.transport.close()
+    def _refuse(self, status: int, reason: str) -> None:
+        """Close the connection over what is no request; the requests before it are answered first."""
+        if self.transport.is_closing():
+            return
+        self._deaf = True
+        self._stop_waiting()
+        if self._answered():
+            self.transport.write(_plain(status, reason))
+            self.transport.close()
+        elif self.cycle.more_body:  # the fault is in its body, and an answer may have begun
+            if not self.cycle.response_started and not self.pipeline:
+                self.transport.write(_plain(status, reason))
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+
+
+def _plain(status: int, reason: str) -> bytes:
+    """A whole answer, the last of its connection."""
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "content-type: text/plain; charset=utf-8",
+        f"content-length: {len(reason)}",
+        "connection: close",
+    )
+    return "\r\n".join((*head, "", reason)).encode()

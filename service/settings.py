@@ -1,10 +1,11 @@
 """Every setting of the service: read once from HARMONIUM_* variables, never changed."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import models
@@ -39,12 +40,19 @@ class Settings(BaseSettings):
     """Address to listen on. The default is this machine only."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """TCP port to listen on; 0 takes a free one."""
+    workers: Annotated[int, Field(ge=0, le=256)] = 1
+    """Processes that serve; 0 is one per core. The limits hold for each.
+
+    More than one pays for calls of small graphs, which one process runs on one core: two on two cores were measured
+    to answer half to three quarters more of them. Pictures are denoised on every core by one process already. Each
+    loads the models. More than one needs Linux, which spreads the connections over them.
+    """
     models: Annotated[str, Field(min_length=1)] = os.pathsep.join(("var/models", "models/zoo"))
     """Folders of model versions, separated like PATH, the first before the others."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where graphs run. `auto` takes CUDA where it works; `cuda` is not ready without it."""
     denoise_threads: Annotated[int, Field(ge=0, le=256)] = 0
-    """Pictures that are worked on at once; 0 is one per core."""
+    """Pictures that one process works on at once; 0 is one per core, shared among the processes."""
 
     default_recommend: str = "movies-rbm"
     """Model of a recommend call that names none."""
@@ -83,16 +91,34 @@ class Settings(BaseSettings):
     max_queue_pixels: Annotated[int, Field(ge=1)] = 64_000_000
     """Pixels of pictures that are worked on or wait for it."""
 
+    head_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
+    """Longest time for a request's head to arrive, in seconds; on a new connection, from its beginning."""
+    idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 75
+    """Time after which a connection without a further request is closed, in seconds."""
     deadline_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     """Longest time from a request's first byte to its answer, in seconds."""
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
     """Longest time for a request's body to arrive, in seconds."""
+    stall_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    """Longest time for which a caller may take nothing of its answer, in seconds; then the connection is closed."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 20
     """Time for accepted requests to finish after SIGTERM or SIGINT, in seconds."""
     scan_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 2
     """Time between two looks at the model folders, in seconds."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least serious message that is logged; `debug` logs every request."""
+
+    @field_validator("workers")
+    @classmethod
+    def _share_a_port(cls, workers: int) -> int:
+        if workers != 1 and sys.platform != "linux":
+            raise ValueError("only Linux spreads connections over several processes")
+        return workers
+
+    @property
+    def processes(self) -> int:
+        """How many serve."""
+        return self.workers or cores()
 
     @property
     def folders(self) -> list[Path]:
@@ -110,6 +136,11 @@ class Settings(BaseSettings):
         }
 
 
+def cores() -> int:
+    """Those that this process may use, where the system tells; else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def read() -> Settings:
     """The settings of this process.
 
@@ -121,5 +152,6 @@ def read() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = variable(str(first["loc"][0]))
-        message = first["msg"][0].lower() + first["msg"][1:]
+        message = first["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
         raise WrongSetting(f"{name} is {first['input']!r}, but {message}.") from error

@@ -1,11 +1,10 @@
 """What one process owns, handed to whoever needs it."""
 
 import asyncio
-import os
 
 from service.runtime.library import Library
 from service.runtime.pool import Pool
-from service.settings import Settings
+from service.settings import Settings, cores
 
 
 class State:
@@ -14,7 +13,7 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.library = Library(settings)
-        threads = settings.denoise_threads or _cores()
+        threads = settings.denoise_threads or max(1, cores() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
         self.draining = False
         """Set once, when the process has been told to stop."""
@@ -36,8 +35,3 @@ class State:
         self.in_flight -= 1
         if self.in_flight == 0:
             self.idle.set()
-
-
-def _cores() -> int:
-    """Those that this process may use, where the system tells; else all."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import io
 import socket
 import threading
@@ -98,6 +99,18 @@ def opened(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
+
+
+def raw(port: int, data: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), 30)
+    connection.sendall(data)
+    return connection
+
+
+def parsed(connection: socket.socket) -> httpx.Response:
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
 
 
 def refused(answer: httpx.Response, status: int, name: str, *pointers: str, setting: str | None = None) -> str:

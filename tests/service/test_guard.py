@@ -2,7 +2,6 @@ import asyncio
 import http.client
 import json
 import logging
-import socket
 import threading
 import time
 from pathlib import Path
@@ -14,21 +13,9 @@ from fastapi import Request, Response
 from service.app import create_app
 from service.settings import Settings
 from service.state import State
-from tests.service.conftest import Served, png, refused, serving
+from tests.service.conftest import Served, parsed, png, raw, refused, serving
 
 ASK = json.dumps({"users": [{}]}).encode()
-
-
-def raw(port: int, data: bytes) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), 30)
-    connection.sendall(data)
-    return connection
-
-
-def parsed(connection: socket.socket) -> httpx.Response:
-    answer = http.client.HTTPResponse(connection)
-    answer.begin()
-    return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
 
 
 @pytest.mark.parametrize("given", ["abc-1.2_X", "x" * 64])
@@ -162,6 +149,7 @@ def test_draining_refuses_all_but_probes(zoo: Path) -> None:
         answer = client.post("/v1/generate", json={})
         refused(answer, 503, "draining")
         assert answer.headers["retry-after"] == "1"
+        assert answer.headers["connection"] == "close"
         assert client.get("/livez").status_code == 200
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["ready"]) == (503, False)

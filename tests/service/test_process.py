@@ -1,17 +1,12 @@
 """`python -m service` as a process: how it starts, what it touches, how it stops."""
 
-import contextlib
 import http.client
 import json
-import os
-import re
-import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
 from pathlib import Path
 
 import httpx
@@ -19,44 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.processes import environment, running
 from tests.service.conftest import encoded
-
-ROOT = Path(__file__).parents[2]
-
-
-def environment(home: Path, **settings: str) -> dict[str, str]:
-    """What a bare machine gives a process: no CI, no opinion on telemetry."""
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), **settings}
-
-
-@contextlib.contextmanager
-def running(zoo: Path, home: Path, **settings: str) -> Generator[tuple[subprocess.Popen[bytes], int, str]]:
-    """The process, its port, and what it said at the start."""
-    told = environment(home, HARMONIUM_MODELS=str(zoo), HARMONIUM_PORT="0", **settings)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "service"], env=told, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        assert process.stdout is not None
-        said = ""
-        while not re.search("Models on .*\n", said):
-            assert select.select([process.stdout], [], [], 30)[0], said
-            part = os.read(process.stdout.fileno(), 65536).decode()
-            assert part, said
-            said += part
-        port = re.search(r"http://127.0.0.1:(\d+)/docs", said)
-        assert port, said
-        yield process, int(port[1]), said
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_accepted_request_is_finished_before_the_exit(zoo: Path, tmp_path: Path, number: signal.Signals) -> None:
-    with running(zoo, tmp_path) as (process, port, said):
-        assert "movies-rbm 1" in said
+    with running(zoo, tmp_path) as service:
+        process, port = service.process, service.port
+        assert "movies-rbm 1" in service.said
         body = json.dumps({"seed": 7}).encode()
         head = f"POST /v1/generate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
         with socket.create_connection(("127.0.0.1", port), 30) as accepted, httpx.Client() as client:
@@ -79,21 +45,21 @@ def test_an_accepted_request_is_finished_before_the_exit(zoo: Path, tmp_path: Pa
 
 def test_the_wait_for_accepted_requests_has_an_end(zoo: Path, tmp_path: Path) -> None:
     with (
-        running(zoo, tmp_path, HARMONIUM_DRAIN_SECONDS="0") as (process, port, _),
-        socket.create_connection(("127.0.0.1", port), 30) as accepted,
+        running(zoo, tmp_path, drain_seconds="0") as service,
+        socket.create_connection(("127.0.0.1", service.port), 30) as accepted,
     ):
         accepted.sendall(b"POST /v1/generate HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{")
-        httpx.get(f"http://127.0.0.1:{port}/livez")  # answered after the head above was read
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        httpx.get(f"http://127.0.0.1:{service.port}/livez")  # answered after the head above was read
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
 
 
 def test_nothing_is_written_to_home(zoo: Path, tmp_path: Path) -> None:
     """onnxruntime would leave a device id and a database of events there, and send them."""
-    with running(zoo, tmp_path) as (process, port, _):
-        assert httpx.post(f"http://127.0.0.1:{port}/v1/generate", json={}).status_code == 200
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+    with running(zoo, tmp_path) as service:
+        assert httpx.post(f"http://127.0.0.1:{service.port}/v1/generate", json={}).status_code == 200
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
     assert list(tmp_path.rglob("*")) == []
 
 
@@ -104,7 +70,8 @@ def test_an_import_of_the_application_writes_nothing_either(tmp_path: Path) -> N
 
 
 def test_no_torch_is_imported(tmp_path: Path) -> None:
-    code = "import service.__main__, sys; print({name.split('.')[0] for name in sys.modules} & {'torch', 'training'})"
+    ours = "service.__main__, service.worker, service.supervisor"
+    code = f"import {ours}, sys; print({{name.split('.')[0] for name in sys.modules}} & {{'torch', 'training'}})"
     told = environment(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", code], env=told, check=True, timeout=60, capture_output=True, text=True
@@ -113,7 +80,7 @@ def test_no_torch_is_imported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "70000"), ("PORT", "x"), ("DEVICE", "tpu"), ("SCAN_SECONDS", "nan")]
+    ("name", "value"), [("PORT", "70000"), ("PORT", "x"), ("DEVICE", "tpu"), ("SCAN_SECONDS", "nan"), ("WORKERS", "-1")]
 )
 def test_a_wrong_setting_stops_the_start_with_one_sentence(tmp_path: Path, name: str, value: str) -> None:
     told = environment(tmp_path, **{f"HARMONIUM_{name}": value})
@@ -128,10 +95,11 @@ def test_a_slow_reader_gets_the_whole_answer(zoo: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4000, 4000), np.uint8)
     body = encoded(Image.fromarray(noise), compress_level=0)
     head = f"POST /v1/denoise?amount=0 HTTP/1.1\r\nhost: a\r\ncontent-type: image/png\r\ncontent-length: {len(body)}"
-    with running(zoo, tmp_path) as (process, port, _), socket.socket() as slow:
+    with running(zoo, tmp_path) as service, socket.socket() as slow:
+        process = service.process
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.settimeout(30)
-        slow.connect(("127.0.0.1", port))
+        slow.connect(("127.0.0.1", service.port))
         slow.sendall(head.encode() + b"\r\n\r\n" + body)
         answer = http.client.HTTPResponse(slow)
         answer.begin()
