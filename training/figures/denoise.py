@@ -67,7 +67,13 @@ def _by_strength(task: Denoise, graphs: Graphs, data: Photographs) -> Figure:
             values = [restoration.psnr(image, clean) for image, clean in zip(images, pictures, strict=True)]
             measured.setdefault(method, []).append(float(np.mean(values)))
     figure, (panel,) = plot.panels()
-    blind: dict[str, Any] = {"color": plot.OURS["color"], "marker": "o", "markerfacecolor": "none", "linestyle": ":"}
+    blind: dict[str, Any] = {
+        "color": plot.OURS["color"],
+        "marker": "o",
+        "markersize": 10,
+        "markerfacecolor": "none",
+        "linestyle": ":",
+    }
     for (method, values), look in zip(measured.items(), (plot.OURS, blind, *plot.OTHERS), strict=False):
         panel.plot(SIGMAS, values, label=method, **look)
     panel.axvline(task.sigma_max, color=plot.OTHERS[-1]["color"], linewidth=1)
@@ -82,8 +88,8 @@ def _by_strength(task: Denoise, graphs: Graphs, data: Photographs) -> Figure:
         plot.png(figure),
         "Line plot of PSNR over the strength of the noise: this model told the strength and blind, "
         "non-local means, median filters, the noisy input",
-        f"Mean over {name}, noise rounded to 8 bit: look how far the model stays above the filters, and what it loses "
-        "where it must estimate the strength itself.",
+        f"Mean over {name}, noise rounded to 8 bit: look how far the model stays above the filters, and what is "
+        "lost where the strength must be estimated (the open rings).",
     )
 
 

@@ -74,8 +74,8 @@ def _newcomers(graphs: Graphs, data: RatingData, targets: Ratings, score: Scores
         plot.png(figure),
         "Two line plots over the number of ratings that the model is told: NDCG@10 beside popularity, "
         "and RMSE beside biases only",
-        "Users unseen in training, of whom only so many ratings are told, with standard errors: where the lines part, "
-        "the model begins to be worth asking.",
+        "Users unseen in training, of whom only so many ratings are told, with standard errors: to the left of "
+        "where the lines cross, the simpler one serves a newcomer better.",
     )
 
 
