@@ -80,7 +80,7 @@ class Store:
             BrokenVersion: what was written does not verify. Nothing is published.
             OSError: the disk refused. Nothing is published.
         """
-        prose = prose or {}
+        prose = _prose(prose or {})
         declared = {
             name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
         }
@@ -88,9 +88,6 @@ class Store:
             manifest = _with(manifest, files=declared)
         except ValidationError as error:
             raise BrokenVersion(f"the manifest does not fit: {error.errors(include_url=False)[0]['msg']}") from error
-        for name in prose:
-            if not re.fullmatch(PROSE_FILE, name):
-                raise BrokenVersion(f"{name!r} is neither card.md nor a file of figures/")
         with _hidden(self.folders[0] / manifest.name) as hidden:
             _fill(hidden, {**files, **prose})
             while True:
@@ -132,15 +129,32 @@ class Store:
         here.retire(name, number)
         return adopted
 
+    def describe(self, name: str, number: int, prose: Mapping[str, bytes]) -> Path:
+        """Replace `card.md` and `figures/` of a version by `prose` and return its folder; what is hashed stays.
+
+        Raises:
+            FileNotFoundError: there is no such version.
+            BrokenVersion: a name is neither of the two. Nothing is replaced.
+            OSError: the disk refused.
+        """
+        path, prose = self._path(name, number), _prose(prose)
+        with _hidden(path.parent) as hidden:
+            _fill(hidden / "new", prose)
+            for part in PROSE:
+                if (path / part).exists():
+                    (path / part).rename(hidden / part)
+                if (hidden / "new" / part).exists():
+                    (hidden / "new" / part).rename(path / part)
+            _flush(path)
+        return path
+
     def retire(self, name: str, number: int) -> None:
         """Take a version away at once: it is renamed out of sight before it is deleted.
 
         Raises:
             FileNotFoundError: there is no such version.
         """
-        path = self.find().get(name, {}).get(number)
-        if path is None:
-            raise FileNotFoundError(f"no version {number} of {name} in {[str(folder) for folder in self.folders]}")
+        path = self._path(name, number)
         hidden = path.parent / f".{secrets.token_hex(8)}"
         path.rename(hidden)
         _flush(path.parent)
@@ -148,6 +162,12 @@ class Store:
             shutil.rmtree(hidden)
         else:
             hidden.unlink()
+
+    def _path(self, name: str, number: int) -> Path:
+        path = self.find().get(name, {}).get(number)
+        if path is None:
+            raise FileNotFoundError(f"no version {number} of {name} in {[str(folder) for folder in self.folders]}")
+        return path
 
 
 def verify(folder: Path, name: str, number: int) -> Version:
@@ -181,6 +201,14 @@ def verify(folder: Path, name: str, number: int) -> Version:
     except OSError as error:
         raise BrokenVersion(f"cannot be read: {error.strerror or error} ({error.filename})") from error
     return version
+
+
+def _prose(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """The same files, once every name is known to be that of prose."""
+    for name in files:
+        if not re.fullmatch(PROSE_FILE, name):
+            raise BrokenVersion(f"{name!r} is neither card.md nor a file of figures/")
+    return files
 
 
 def _with(manifest: Manifest, **changes: object) -> Manifest:

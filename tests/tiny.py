@@ -45,6 +45,7 @@ class Exported:
     run: Run
     graphs: dict[str, bytes]
     recordings: dict[str, Recording]
+    log: bytes
 
 
 def overrides(name: str) -> list[str]:
@@ -75,4 +76,5 @@ def exported(name: str) -> Exported:
     tiny = learner(name, "steps=24")
     with tempfile.TemporaryDirectory() as folder:
         run = loop.train(tiny, Path(folder), quiet=True)
-    return Exported(recipe.find(name), tiny, run, *export(tiny))
+        log = (Path(folder) / loop.LOG).read_bytes()
+    return Exported(recipe.find(name), tiny, run, *export(tiny), log)

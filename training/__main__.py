@@ -1,4 +1,4 @@
-"""The command line: `python -m training list | train | evaluate | export | run`."""
+"""The command line: `python -m training list | train | evaluate | export | run | card`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.manifest import Metric
-from models.store import BrokenVersion, NothingToAdopt, Store, verify
+from models.store import BrokenVersion, NothingToAdopt, Store, Version, verify
 from training import recipe
 from training.data.source import DataError
 from training.recipe import Recipe, UnknownRecipe
@@ -27,6 +27,7 @@ examples:
   python -m training run photo-dae --data-dir ~/data --budget 20m --set channels=16,32,64
   python -m training train movies-rbm --data-dir ~/data --resume
   python -m training evaluate movies-rbm --data-dir ~/data
+  python -m training card movies-rbm --data-dir ~/data
 """
 
 
@@ -80,17 +81,23 @@ def run(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    from training.graphs import Graphs
+    found = recipe.find(options.recipe)
+    version = _newest(options, found)
+    print(f"{found.name} version {version.manifest.version}, {version.folder}")
+    _print(found.evaluate(_graphs(version), _data(options, found)))
+
+
+def card(options: argparse.Namespace) -> None:
+    from training.card import prose
 
     found = recipe.find(options.recipe)
-    versions = _store(options).find().get(found.name)
-    if not versions:
-        raise UsageError(f"no version of {found.name} in {[str(folder) for folder in _store(options).folders]}")
-    number = max(versions)
-    version = verify(versions[number], found.name, number)
-    print(f"{found.name} version {number}, {version.folder}")
-    graphs = Graphs({name: version.files[f"{name}.onnx"] for name in version.manifest.graphs})
-    _print(found.evaluate(graphs, _data(options, found)))
+    version, data = _newest(options, found), _data(options, found)
+    manifest = version.manifest
+    if data.sha256 != manifest.made_by.data_sha256:
+        raise UsageError(f"{version.folder} was made from other data: name those, or the card would not be its own")
+    written = prose(manifest, found.not_for, _graphs(version), data, _log(options))
+    folder = _store(options).describe(found.name, manifest.version, written)
+    print(f"Wrote {folder / 'card.md'} with {len(written) - 1} figures.")
 
 
 def adopt(options: argparse.Namespace) -> None:
@@ -144,10 +151,30 @@ def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner
 
     graphs, recordings = exporter.export(learner)
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
-    path = publish(found, learner, data, outcome, graphs, recordings, _store(options))
+    path = publish(found, learner, data, outcome, graphs, recordings, _store(options), _log(options))
     number = int(path.name)
     _print(list(verify(path, found.name, number).manifest.metrics))
     print(f"Published {found.name} version {number}: {path}")
+
+
+def _newest(options: argparse.Namespace, found: Recipe[Any]) -> Version:
+    versions = _store(options).find().get(found.name)
+    if not versions:
+        raise UsageError(f"no version of {found.name} in {[str(folder) for folder in _store(options).folders]}")
+    return verify(versions[max(versions)], found.name, max(versions))
+
+
+def _graphs(version: Version) -> Any:
+    from training.graphs import Graphs
+
+    return Graphs({name: version.files[f"{name}.onnx"] for name in version.manifest.graphs})
+
+
+def _log(options: argparse.Namespace) -> bytes:
+    from training import loop
+
+    path = _folder(options) / loop.LOG
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _data(options: argparse.Namespace, found: Recipe[Any]) -> Any:
@@ -207,6 +234,7 @@ def arguments_parser() -> argparse.ArgumentParser:
         ("train", train, "only train; leaves a checkpoint and a log in var/runs/RECIPE"),
         ("export", export, "export, prove, measure and publish what `train` left"),
         ("evaluate", evaluate, "measure the newest version beside its baselines"),
+        ("card", card, "write the card and the figures of the newest version anew"),
     ):
         one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         one.set_defaults(command=command)
@@ -217,6 +245,8 @@ def arguments_parser() -> argparse.ArgumentParser:
         if verb == "evaluate":
             continue
         one.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept (default: var/runs)")
+        if verb == "card":
+            continue
         one.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
         one.add_argument("--set", action="append", metavar="KEY=VALUE", help="change a setting; may be repeated")
         if verb == "export":

@@ -1,61 +1,113 @@
-"""The model card: what a person should know about a version, from its manifest."""
+"""The model card: what a person should know about a version, in words, tables and figures."""
 
 from __future__ import annotations
 
-from models.manifest import Manifest, Metric
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from models.manifest import AnyTask, Denoise, Encode, Generate, MadeBy, Manifest, Metric, Recommend
+from training import figures
+from training.figures.figure import Figure
+from training.graphs import Graphs
 
 
-def card(manifest: Manifest, not_for: str) -> str:
+def prose(manifest: Manifest, not_for: str, graphs: Graphs, data: Any, log: bytes = b"") -> dict[str, bytes]:
+    """`card.md` and `figures/...` of a version, the same bytes for the same arguments.
+
+    `data` are those that it was trained and measured on; `log` is the run's `metrics.jsonl`.
+    """
+    drawn = figures.draw(manifest, graphs, data, log)
+    text = card(manifest, not_for, drawn)
+    return {"card.md": text.encode(), **{f"figures/{figure.name}.png": figure.png for figure in drawn}}
+
+
+def card(manifest: Manifest, not_for: str, drawn: Sequence[Figure] = ()) -> str:
     """The card as Markdown."""
-    made = manifest.made_by
-    settings = "\n".join(f"| `{key}` | {value} |" for key, value in sorted(made.settings.items()))
+    sections = {
+        "How good it is": _tables(manifest.metrics)
+        + "\n\n`±` is the standard error. Everything was measured on the exported graphs, by onnxruntime.",
+        "What to look at": "\n\n".join(
+            f"![{figure.alt}](figures/{figure.name}.png)\n\n{figure.caption}" for figure in drawn
+        ),
+        "Made for": "\n".join(f"- `{task.task}`: {_intended(task)}" for task in manifest.tasks),
+        "Not for": not_for,
+        "How it was made": _making(manifest.made_by),
+        "Data and licence": "\n".join(f"- {name.capitalize()}: {text}" for name, text in manifest.credit),
+    }
+    head = f"# {manifest.name}\n\n{manifest.summary}\n\nFamily: {manifest.family}.\n"
+    return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items() if text)
+
+
+def _making(made: MadeBy) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(made.packages.items()))
-    return f"""# {manifest.name}
-
-{manifest.summary}
-
-Family: {manifest.family}. Does: {", ".join(task.task for task in manifest.tasks)}.
-
-## How good it is
-
-{_table(manifest.metrics)}
-
-`±` is the standard error. Everything was measured on the exported graphs, by onnxruntime.
-
-## Not for
-
-{not_for}
-
-## How it was made
-
+    settings = "\n".join(f"| `{key}` | {_cell(_setting(value))} |" for key, value in sorted(made.settings.items()))
+    return f"""\
 `python -m training run {made.recipe}`: {made.steps:,} steps in {made.seconds / 60:.0f} minutes on {made.device}, \
 seed {made.seed}, code {made.code_revision}, {packages}. Data hash `{made.data_sha256}`.
 
 | setting | value |
 |---|---|
-{settings}
-
-## Data and licence
-
-- Data: {manifest.credit.data}
-- Source: {manifest.credit.source}
-- Licence: {manifest.credit.licence}
-- Citation: {manifest.credit.citation}
-"""
+{settings}"""
 
 
-def _table(metrics: tuple[Metric, ...]) -> str:
-    lines = ["| measure | this model | beside it | data | how |", "|---|---|---|---|---|"]
-    for metric in metrics:
-        beside = "; ".join(
-            f"{baseline.name} {_figure(baseline.value, baseline.standard_error)}" for baseline in metric.baselines
-        )
-        lines.append(
-            f"| {metric.name} ({metric.better} is better) | **{_figure(metric.value, metric.standard_error)}** "
-            f"| {beside} | {metric.data}, {metric.samples:,} | {metric.protocol} |"
-        )
-    return "\n".join(lines)
+def _intended(task: AnyTask) -> str:
+    """What may be sent, from the manifest."""
+    match task:
+        case Recommend():
+            scale = f"from {task.rating_low:g} to {task.rating_high:g}"
+            return f"people who rated some of {task.items:,} items {scale}, up to {task.max_ratings:,} ratings each."
+        case Denoise():
+            kind = "grey" if task.channels == 1 else "colour and grey"
+            return f"{kind} pictures of any size with noise of sigma up to {task.sigma_max:g} of 255."
+        case Encode():
+            on = f"on a {task.background} background"
+            return f"{_size(task)} pictures {on}, as {task.latent_size} numbers with their uncertainty."
+        case Generate():
+            of = f" of {len(task.classes)} classes" if task.classes else ""
+            return f"{_size(task)} pictures{of} from {task.latent_size} random numbers."
 
 
-def _figure(value: float, error: float | None) -> str:
-    return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
+def _size(task: Encode | Generate) -> str:
+    return f"{task.width}x{task.height} {'grey' if task.channels == 1 else 'colour'}"
+
+
+def _tables(metrics: Sequence[Metric]) -> str:
+    """A table for each protocol: what was measured in the rows, this model and each baseline in the columns."""
+    tables: list[str] = []
+    for (data, samples, protocol), group in groupby(metrics, lambda one: (one.data, one.samples, one.protocol)):
+        rows = list(group)
+        beside = list(dict.fromkeys(baseline.name for metric in rows for baseline in metric.baselines))
+        lines = [
+            f"On {data}, {samples:,} samples: {protocol}.\n",
+            "| " + " | ".join(_cell(head) for head in ("measure", "this model", *beside)) + " |",
+            "|---|" + "--:|" * (1 + len(beside)),
+        ]
+        for metric in rows:
+            found = {one.name: _number(one.value, one.standard_error) for one in metric.baselines}
+            ours = (
+                f"{_cell(metric.name)} ({metric.better} is better) | **{_number(metric.value, metric.standard_error)}**"
+            )
+            lines.append("| " + " | ".join((ours, *(found.get(name, "") for name in beside))) + " |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+def _number(value: float, error: float | None) -> str:
+    return f"{value:.4g}" if error is None else f"{value:.4g} ± {_plain(float(f'{error:.2g}'))}"
+
+
+def _plain(value: float) -> str:
+    """Without an exponent: 0.000039."""
+    return np.format_float_positional(value, trim="-")
+
+
+def _setting(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _cell(text: str) -> str:
+    """Words that stay in their cell."""
+    return text.replace("|", "\\|").replace("\n", " ")

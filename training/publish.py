@@ -13,7 +13,7 @@ from models import sample
 from models.manifest import AnyTask, MadeBy, Manifest, Sample
 from models.sample import Recording
 from models.store import Store
-from training.card import card
+from training.card import prose
 from training.graphs import Graphs
 from training.learners.learner import Learner
 from training.loop import Run
@@ -32,8 +32,11 @@ def publish(
     graphs: Mapping[str, bytes],
     recordings: Mapping[str, Recording],
     store: Store,
+    log: bytes = b"",
 ) -> Path:
-    """Measure the graphs on the held-out data and publish them; the version's folder.
+    """Measure the graphs on the held-out data and publish them with their card; the version's folder.
+
+    `log` is the run's `metrics.jsonl`, for the learning curves.
 
     Raises:
         models.store.BrokenVersion: what was made does not verify; nothing is published.
@@ -48,6 +51,7 @@ def publish(
         for name, plan in learner.exports().items()
     }
     tasks: tuple[AnyTask, ...] = learner.tasks()
+    runner = Graphs(graphs)
     manifest = Manifest.model_construct(
         schema_version=1,
         name=recipe.name,
@@ -67,13 +71,12 @@ def publish(
             steps=run.step,
             seconds=round(run.seconds, 1),
         ),
-        metrics=tuple(recipe.evaluate(Graphs(graphs), data)),
+        metrics=tuple(recipe.evaluate(runner, data)),
         files={},
         tasks=tasks,
         sample=Sample(tolerance=tolerance),
     )
-    prose = {"card.md": card(manifest, recipe.not_for).encode()}
-    return store.publish(manifest, files, prose)
+    return store.publish(manifest, files, prose(manifest, recipe.not_for, runner, data, log))
 
 
 def _revision() -> str:

@@ -4,6 +4,7 @@ A new recipe is taken up by itself. A new family needs a row in `tests/tiny.py`,
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from training.publish import publish
 
 NAMES = recipe.names()
 MOST_WEIGHTS = 20_000
+MOST_BYTES_OF_FIGURES = 300_000
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
             made.graphs,
             made.recordings,
             Store([folder]),
+            made.log,
         )
     return folder
 
@@ -107,6 +110,25 @@ def test_it_is_measured_and_something_stands_beside_it(version: Version) -> None
         assert f"| {metric.name} ({metric.better} is better) | **{metric.value:.4g}" in card
         assert all(baseline.name in card for baseline in metric.baselines)
     assert version.manifest.credit.licence in card
+
+
+def test_its_card_shows_the_figures_there_are(version: Version) -> None:
+    card = (version.folder / "card.md").read_text()
+    linked = re.findall(r"^!\[(.+)\]\(figures/(.+)\)$", card, re.MULTILINE)
+    there = sorted(path.name for path in (version.folder / "figures").iterdir())
+    assert sorted(name for _, name in linked) == there
+    assert len(there) >= 3
+    assert "learning.png" in there
+    assert len({alt for alt, _ in linked}) == len(linked)
+    assert sum((version.folder / "figures" / name).stat().st_size for name in there) <= MOST_BYTES_OF_FIGURES
+    for name in there:
+        with Image.open(version.folder / "figures" / name) as picture:
+            picture.load()
+            assert (picture.format, dict(picture.info).keys() <= {"transparency"}) == ("PNG", True), (
+                "no word of metadata"
+            )
+            assert 100 <= picture.width <= 1300
+            assert picture.convert("RGBA").getchannel("A").getextrema()[0] == 0, "it has no background of its own"
 
 
 def test_the_judge_of_a_gan_knows_the_real_pictures(zoo: Path) -> None:

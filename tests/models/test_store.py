@@ -96,6 +96,30 @@ def test_prose_stands_beside_and_may_change(tmp_path: Path) -> None:
     assert verify(folder, NAME, 1).files == FILES
 
 
+def test_a_version_is_described_anew_and_only_its_prose_changes(tmp_path: Path) -> None:
+    store = Store([tmp_path / "first", tmp_path])
+    folder = Store([tmp_path]).publish(MANIFEST, FILES, PROSE)
+    before = tree(folder)
+    new = {"card.md": b"# Another card", "figures/samples.png": b"\x89PNG2"}
+    assert store.describe(NAME, 1, new) == folder
+    assert tree(folder) == {name: data for name, data in before.items() if name not in PROSE} | new
+    assert verify(folder, NAME, 1).files == FILES
+    store.describe(NAME, 1, {"card.md": b"# No figures"})
+    assert not (folder / "figures").exists()
+    assert {path.name for path in folder.parent.iterdir()} == {"1"}, "nothing is left over"
+
+
+def test_what_is_no_prose_or_not_there_is_not_described(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    store.publish(MANIFEST, FILES, PROSE)
+    before = tree(tmp_path)
+    with pytest.raises(BrokenVersion, match=r"'manifest.json' is neither card.md nor a file of figures/"):
+        store.describe(NAME, 1, {"card.md": b"", "manifest.json": b""})
+    with pytest.raises(FileNotFoundError, match=f"no version 2 of {NAME}"):
+        store.describe(NAME, 2, {"card.md": b""})
+    assert tree(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -1,8 +1,18 @@
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from models.manifest import Baseline, Metric
+import numpy as np
+import pytest
+
+from models.manifest import Baseline, Manifest, Metric
 from tests import versions
+from training import recipe
 from training.card import card
+from training.figures.figure import Figure
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_card_tells_what_the_manifest_holds() -> None:
@@ -27,20 +37,109 @@ def test_the_card_tells_what_the_manifest_holds() -> None:
     text = card(manifest, "Commercial use.")
     assert text.startswith("# movies-rbm\n\nRanks films.\n")
     assert (
-        "| NDCG@10 (higher is better) | **0.3142 ± 0.012** | popularity 0.176 ± 0.02; chance 0.01 "
-        "| held-out users, 1,234 | fold-in |"
+        "On held-out users, 1,234 samples: fold-in.\n\n"
+        "| measure | this model | popularity | chance |\n|---|--:|--:|--:|\n"
+        "| NDCG@10 (higher is better) | **0.3142 ± 0.012** | 0.176 ± 0.02 | 0.01 |\n"
     ) in text
     assert "\n## Not for\n\nCommercial use.\n" in text
     assert "`python -m training run by-hand`: 3 steps" in text
     for value in (manifest.credit.data, manifest.credit.source, manifest.credit.licence, manifest.credit.citation):
         assert f": {value}\n" in text
     for key, value in manifest.made_by.settings.items():
-        assert f"| `{key}` | {value} |" in text
+        shown = "1, 2" if value == [1, 2] else value
+        assert f"| `{key}` | {shown} |" in text
     assert manifest.made_by.data_sha256 in text
+
+
+def metric(name: str, protocol: str, *baselines: str, **facts: Any) -> Metric:
+    return Metric(
+        name=name,
+        value=0.5,
+        better="lower",
+        samples=10,
+        data="photographs",
+        protocol=protocol,
+        baselines=tuple(Baseline(name=baseline, value=float(place)) for place, baseline in enumerate(baselines, 1)),
+        **facts,
+    )
+
+
+def test_measures_of_one_protocol_share_a_table_with_a_column_for_each_baseline() -> None:
+    manifest, _ = versions.denoise(
+        metrics=(
+            metric("a", "by day", "none", "median"),
+            metric("b", "by day", "median", "best"),
+            metric("c", "by day"),
+            metric("d", "by night", standard_error=3.9e-05),
+        )
+    )
+    text = card(manifest, "Nothing.")
+    assert (
+        "On photographs, 10 samples: by day.\n\n"
+        "| measure | this model | none | median | best |\n|---|--:|--:|--:|--:|\n"
+        "| a (lower is better) | **0.5** | 1 | 2 |  |\n"
+        "| b (lower is better) | **0.5** |  | 1 | 2 |\n"
+        "| c (lower is better) | **0.5** |  |  |  |\n"
+        "\nOn photographs, 10 samples: by night.\n\n"
+        "| measure | this model |\n|---|--:|\n"
+        "| d (lower is better) | **0.5 ± 0.000039** |\n"
+    ) in text
 
 
 def test_tables_are_whole() -> None:
     for build in (versions.recommend, versions.denoise, versions.encode_and_generate):
-        manifest, _ = build()
-        rows = [line for line in card(manifest, "Nothing.").splitlines() if line.startswith("|")]
-        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3, 6}
+        manifest, _ = build(metrics=(metric("a | b", "p", "x|y", "two\nlines"),), settings={"words": "a|b", "n": 1})
+        tables: list[list[str]] = [[]]
+        for line in card(manifest, "Nothing.").splitlines():
+            if line.startswith("|"):
+                tables[-1].append(line)
+            elif tables[-1]:
+                tables.append([])
+        for rows in filter(None, tables):
+            assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+        assert [len(rows) for rows in tables if rows] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (versions.recommend, "- `recommend`: people who rated some of 40 items from 0.5 to 5, up to 64 ratings each."),
+        (versions.denoise, "- `denoise`: colour and grey pictures of any size with noise of sigma up to 75 of 255."),
+        (versions.encode, "- `encode`: 28x28 grey pictures on a dark background, as 4 numbers with their uncertainty."),
+        (versions.generate, "- `generate`: 28x28 grey pictures of 10 classes from 4 random numbers."),
+    ],
+)
+def test_what_it_is_made_for_is_what_the_manifest_allows(build: Callable[[], versions.Built], told: str) -> None:
+    assert f"\n## Made for\n\n{told}\n\n## Not for\n" in card(build()[0], "Nothing.")
+
+
+def test_figures_are_shown_with_their_words_and_none_leave_no_heading() -> None:
+    manifest, _ = versions.generate()
+    drawn = [Figure("samples", b"", "Rows of digits", "Look at them."), Figure("errors", b"", "Bars", "Look again.")]
+    assert (
+        "\n\n![Rows of digits](figures/samples.png)\n\nLook at them."
+        "\n\n![Bars](figures/errors.png)\n\nLook again.\n\n## Made for\n"
+    ) in card(manifest, "Nothing.", drawn)
+    assert "What to look at" not in card(manifest, "Nothing.")
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_number_in_words_and_tables_is_the_manifest_s(name: str) -> None:
+    """Of the shipped cards: what was measured beside the manifest is drawn, never written."""
+    (path,) = (ROOT / "models" / "zoo" / name).glob("*/manifest.json")
+    manifest = Manifest.from_bytes(path.read_bytes())
+    figures = {
+        f"{number:.4g}"
+        for metric in manifest.metrics
+        for number in (metric.value, *(baseline.value for baseline in metric.baselines))
+    } | {
+        np.format_float_positional(float(f"{error:.2g}"), trim="-")
+        for metric in manifest.metrics
+        for error in (metric.standard_error, *(baseline.standard_error for baseline in metric.baselines))
+        if error is not None
+    }
+    card = (path.parent / "card.md").read_text()
+    for number in re.findall(r"(?<![\w.])-?\d+\.\d+(?![\w.])", card):
+        assert number in figures or number in manifest.to_bytes().decode(), number
+    assert card.startswith(f"# {name}\n\n{manifest.summary}\n")
+    assert set(re.findall(r"\(figures/(.+)\)", card)) == {path.name for path in (path.parent / "figures").iterdir()}

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from models.store import Store, verify
-from tests import tiny
+from tests import tiny, versions
 from training import __main__ as command
 from training import recipe
 
@@ -78,7 +78,7 @@ def test_help_names_the_commands_and_its_examples_are_sound(capsys: pytest.Captu
         command.main(["--help"])
     text = capsys.readouterr().out
     assert caught.value.code == 0
-    for verb in ("list", "run", "train", "export", "evaluate"):
+    for verb in ("list", "run", "train", "export", "evaluate", "card"):
         assert re.search(rf"^    {verb} +\w", text, re.MULTILINE)
     examples = re.findall(r"^  python -m training (.+)$", text, re.MULTILINE)
     assert len(examples) >= 4
@@ -89,7 +89,7 @@ def test_help_names_the_commands_and_its_examples_are_sound(capsys: pytest.Captu
             found.settings.changed(getattr(options, "set", None) or [])
 
 
-@pytest.mark.parametrize("verb", ["run", "train", "export", "evaluate"])
+@pytest.mark.parametrize("verb", ["run", "train", "export", "evaluate", "card"])
 def test_an_unknown_recipe_is_answered_with_those_there_are(
     capsys: pytest.CaptureFixture[str], verb: str, tmp_path: Path
 ) -> None:
@@ -209,9 +209,30 @@ def test_the_way_from_data_to_a_published_version(
         for baseline in metric.baselines:
             assert f"    {baseline.name}: {baseline.value:.4g}\n" in output
 
+    written = {path: path.read_bytes() for path in [second.folder / "card.md", *(second.folder / "figures").iterdir()]}
+    assert second.folder / "figures" / "learning.png" in written
+    (second.folder / "card.md").write_text("spoiled")
+    (second.folder / "figures" / "learning.png").unlink()
+    (second.folder / "figures" / "stray.png").touch()
+    status, output, error = say(capsys, "card", NAME, *folders)
+    assert (status, output, error) == (0, f"Wrote {second.folder}/card.md with {len(written) - 1} figures.\n", "")
+    assert {path: path.read_bytes() for path in written} == written
+    assert len(list((second.folder / "figures").iterdir())) == len(written) - 1
+    assert verify(second.folder, NAME, 2).files == second.files
+
     status, _, error = say(capsys, "export", NAME, *folders, "--set", "seed=3")
     assert (status, error) == (1, "export: a stored run keeps its settings: leave --set out\n")
     assert set(Store([tmp_path / "models"]).find()[NAME]) == {1, 2}
+
+
+def test_a_card_is_not_drawn_from_other_data(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = Store([tmp_path]).publish(*versions.recommend())
+    status, _, error = say(capsys, "card", NAME, "--synthetic", "--models", str(tmp_path))
+    assert (status, error) == (
+        1,
+        f"card: {folder} was made from other data: name those, or the card would not be its own\n",
+    )
+    assert not (folder / "card.md").exists()
 
 
 def test_an_interrupted_run_leaves_a_checkpoint_that_goes_on(

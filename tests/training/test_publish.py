@@ -10,7 +10,7 @@ from models.manifest import Recommend
 from models.store import BrokenVersion, Store, Version, verify
 from tests import tiny
 from training import loop
-from training.card import card
+from training.card import prose
 from training.graphs import Graphs
 from training.metrics import ranking
 from training.publish import publish
@@ -30,6 +30,7 @@ def put(folder: Path, **changes: bytes) -> Path:
         graphs,
         made.recordings,
         Store([folder]),
+        made.log,
     )
 
 
@@ -73,8 +74,12 @@ def test_other_processors_get_ten_times_the_room_of_the_proof(published: Version
 
 def test_the_card_stands_beside_the_version(published: Version) -> None:
     made = tiny.exported(NAME)
-    unnumbered = published.manifest.model_copy(update={"files": {}})
-    assert (published.folder / "card.md").read_text() == card(unnumbered, made.recipe.not_for)
+    graphs = Graphs({"score": published.files["score.onnx"]})
+    written = prose(published.manifest, made.recipe.not_for, graphs, tiny.twin(NAME), made.log)
+    assert {name: (published.folder / name).read_bytes() for name in written} == written
+    assert {path.name for path in (published.folder / "figures").iterdir()} == {
+        name.removeprefix("figures/") for name in written.keys() - {"card.md"}
+    }
 
 
 def test_the_next_version_takes_the_next_number(tmp_path: Path) -> None:

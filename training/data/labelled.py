@@ -22,6 +22,7 @@ class Pictures:
     """Validation is for choosing; versions are measured on `test`.
 
     `attributes` are the names of those of `training.metrics.latents` that mean something here.
+    `showable` says that these very pictures may be shown to anybody, in a model card say.
     """
 
     train: Split
@@ -31,6 +32,7 @@ class Pictures:
     attributes: tuple[str, ...]
     name: str
     sha256: str
+    showable: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -63,6 +63,7 @@ def read(
         attributes,
         name,
         digest(raw),
+        showable=True,
     )
 
 
@@ -81,7 +82,8 @@ def synthetic(seed: int, classes: tuple[str, ...], attributes: tuple[str, ...]) 
         return Split((ink * 255).astype(np.uint8)[:, None], labels)
 
     train, validation, test = split(600), split(100), split(100)
-    return Pictures(train, validation, test, classes, attributes, "synthetic", digest([train.images.tobytes()]))
+    sha256 = digest([train.images.tobytes()])
+    return Pictures(train, validation, test, classes, attributes, "synthetic", sha256, showable=True)
 
 
 def _checked(path: Path, md5: str) -> bytes:

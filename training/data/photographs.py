@@ -1,7 +1,7 @@
 """Photographs for restoration: a folder with `train/`, `validation/` and, if there is one, `test/` or `set12/`."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +15,23 @@ Picture = NDArray[np.uint8]
 """Pixels [H,W,3] of a colour photograph, or [H,W] of a grey one."""
 FORMATS = ("PNG", "JPEG", "WEBP")
 SMALLEST = 64
+SHOWABLE = {"gb82_": "GB82 image set by Gianni Rosato, CC0", "clic_": "CLIC 2025, Unsplash licence"}
+"""Credit of the photographs that may be shown to anybody, by the start of their file's name; the freest first."""
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """`train` and `validation` are in colour; `test` pictures stay as they are."""
+    """`train` and `validation` are in colour; `test` pictures stay as they are.
+
+    `showable` are the places in `validation` of photographs that may be shown to anybody, with their credit.
+    """
 
     train: list[Picture]
     validation: list[Picture]
     test: list[Picture]
     test_name: str
     sha256: str
+    showable: dict[int, str] = field(default_factory=dict[int, str])
 
 
 def read(folder: Path) -> Photographs:
@@ -45,6 +51,12 @@ def read(folder: Path) -> Photographs:
         test=pictures["test"],
         test_name=test.name,
         sha256=digest(data["train"]),
+        showable={
+            place: credit
+            for start, credit in SHOWABLE.items()
+            for place, path in enumerate(files["validation"])
+            if path.name.startswith(start)
+        },
     )
 
 
@@ -63,7 +75,8 @@ def synthetic(seed: int) -> Photographs:
 
     train, validation, test = ([picture() for _ in range(count)] for count in (16, 4, 4))
     everything = digest(picture.tobytes() for picture in train)
-    return Photographs(train, validation, [picture[..., 0] for picture in test], "synthetic", everything)
+    shown = dict.fromkeys(range(len(validation)), "synthetic")
+    return Photographs(train, validation, [picture[..., 0] for picture in test], "synthetic", everything, shown)
 
 
 def _files(folder: Path) -> list[Path]:

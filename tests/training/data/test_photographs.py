@@ -51,6 +51,20 @@ def test_set12_is_the_test_where_it_is_and_no_test_is_needed(folder: Path) -> No
     assert photographs.read(folder).test == []
 
 
+def test_only_photographs_of_free_sources_may_be_shown(folder: Path) -> None:
+    for name in ("bsds_1.png", "clic_1.png", "gb82_1.png", "gb82.png", "my_gb82_1.png"):
+        save(folder / "validation" / name, COLOUR)
+        save(folder / "train" / name, COLOUR)
+    found = photographs.read(folder)
+    assert list(found.showable.items()) == [
+        (3, "GB82 image set by Gianni Rosato, CC0"),
+        (1, "CLIC 2025, Unsplash licence"),
+    ]
+    for name in ("clic_1.png", "gb82_1.png"):
+        (folder / "validation" / name).unlink()
+    assert photographs.read(folder).showable == {}
+
+
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])
 def test_other_formats_are_read(folder: Path, form: str) -> None:
     smooth = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)[..., None].repeat(3, axis=2)

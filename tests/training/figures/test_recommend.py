@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from tests import tiny
+from training.data.movielens import RatingData
+from training.figures import recommend
+
+DATA: RatingData = tiny.twin("movies-rbm")
+
+
+@pytest.mark.parametrize("count", [1, 3, 10_000])
+def test_of_a_history_so_many_ratings_are_told(count: int) -> None:
+    whole, cut = DATA.foldin, recommend.first(DATA.foldin, count)
+    lengths = np.bincount(whole.user)
+    assert np.array_equal(np.bincount(cut.user), np.minimum(lengths, count))
+    rows = set(zip(whole.user.tolist(), whole.item.tolist(), whole.rating.tolist(), strict=True))
+    told = set(zip(cut.user.tolist(), cut.item.tolist(), cut.rating.tolist(), strict=True))
+    assert len(told) == len(cut.user)
+    assert told <= rows
+
+
+def test_who_tells_more_tells_the_former_too() -> None:
+    few, more = recommend.first(DATA.foldin, 2), recommend.first(DATA.foldin, 5)
+    assert set(zip(few.user.tolist(), few.item.tolist(), strict=True)) < set(
+        zip(more.user.tolist(), more.item.tolist(), strict=True)
+    )
+
+
+def test_a_list_has_the_best_of_what_was_not_told() -> None:
+    score = np.random.default_rng(0).normal(size=(DATA.foldin.users, len(DATA.items)))
+    lists = recommend._listed(score, DATA.foldin).reshape(len(score), recommend.LISTED)
+    for user, listed in enumerate(lists.tolist()):
+        told = set(DATA.foldin.item[DATA.foldin.user == user].tolist())
+        free = [place for place in np.argsort(-score[user]).tolist() if place not in told]
+        assert listed == free[: recommend.LISTED]
