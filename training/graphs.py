@@ -18,6 +18,10 @@ class Graphs:
             name: ort.InferenceSession(data, providers=["CPUExecutionProvider"]) for name, data in graphs.items()
         }
 
+    def inputs(self, graph: str) -> dict[str, list[int | str]]:
+        """Shapes of one graph's inputs by name; a letter is a free axis."""
+        return {tensor.name: tensor.shape for tensor in self.sessions[graph].get_inputs()}
+
     def run(self, graph: str, **inputs: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
         """Outputs of one graph by name."""
         session = self.sessions[graph]

@@ -50,7 +50,7 @@ def publish(
     tasks: tuple[AnyTask, ...] = learner.tasks()
     manifest = Manifest.model_construct(
         schema_version=1,
-        name=recipe.name,
+        name=recipe.version_name,
         version=1,
         family=learner.family,
         summary=recipe.summary,

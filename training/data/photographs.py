@@ -26,6 +26,7 @@ class Photographs:
     test: list[Picture]
     test_name: str
     sha256: str
+    validation_name: str = "validation photographs"
 
 
 def read(folder: Path) -> Photographs:
@@ -104,4 +105,5 @@ SOURCE = Source(
     files="the folders train/ and validation/ with PNG, JPEG or WebP photographs, and test/ or set12/.",
     read=read,
     synthetic=synthetic,
+    own="photographs",
 )

@@ -1,10 +1,13 @@
 """How near generated pictures are to real ones, on the features of the project's own classifier.
 
+Where pictures have no classes there is no classifier, and principal components are the features.
 Not Inception figures: the unit belongs to these features, so every table carries its own scale,
 measured in the same run on real pictures that were degraded in known ways.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +15,8 @@ from numpy.typing import NDArray
 from models.manifest import Baseline, Metric
 from training.data.labelled import Images, Pictures
 from training.graphs import Graphs
-from training.learners.judge import train_judge
+from training.learners.judge import Judge, train_judge
+from training.metrics.principal import Components
 
 Features = NDArray[np.float64]
 
@@ -30,11 +34,22 @@ def frechet(first: Features, second: Features) -> float:
     return float(shift + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * mixed)
 
 
-def sample(graphs: Graphs, labels: NDArray[np.int64], latent_size: int, seed: int) -> Images:
-    """One generated picture for each label, uint8 [N,C,H,W]."""
-    latent = np.random.default_rng(seed).standard_normal((len(labels), latent_size), np.float32)
-    images = graphs.in_batches("decode", 500, latent=latent, label=labels)["image"]
+def sample(graphs: Graphs, labels: NDArray[np.int64], seed: int) -> Images:
+    """One generated picture for each label, uint8 [N,C,H,W]; a graph without classes ignores them."""
+    size = graphs.inputs("decode")["latent"][1]
+    assert isinstance(size, int)
+    inputs: dict[str, NDArray[Any]] = {
+        "latent": np.random.default_rng(seed).standard_normal((len(labels), size), np.float32)
+    }
+    if conditional(graphs):
+        inputs["label"] = labels
+    images = graphs.in_batches("decode", 500, **inputs)["image"]
     return np.round(images * 255).clip(0, 255).astype(np.uint8)
+
+
+def conditional(graphs: Graphs) -> bool:
+    """Whether pictures of a class can be asked for."""
+    return "label" in graphs.inputs("decode")
 
 
 def independent_pixels(train: Images, count: int, seed: int) -> Images:
@@ -46,19 +61,21 @@ def independent_pixels(train: Images, count: int, seed: int) -> Images:
 
 def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     """Frechet distance and accuracy of the asked class of as many samples as there are test pictures."""
-    judge = train_judge(data.train, len(data.classes))
-    real, count = data.test.images, len(data.test.images)
+    judge = train_judge(data.train, len(data.classes)) if data.classes else Components(data.train.images)
+    name, features_of = (
+        (f"{judge.size} principal components", "the principal components of training pictures")
+        if isinstance(judge, Components)
+        else ("project's own features", "features of a classifier trained for this run (seed 0)")
+    )
+    real, count = data.measured.images, len(data.measured.images)
     _, reference = judge.look(real)
-    labels = np.arange(count, dtype=np.int64) % len(data.classes)
-    latent_size = graphs.sessions["decode"].get_inputs()[0].shape[1]
-    images = sample(graphs, labels, latent_size, seed=0)
+    labels = np.arange(count, dtype=np.int64) % max(1, len(data.classes))
+    images = sample(graphs, labels, seed=0)
     found, features = judge.look(images)
-    protocol = f"{count} samples against {count} test pictures, features of a classifier trained for this run (seed 0)"
-    accuracy = float((found == labels).mean())
-    judged = float((judge.look(real)[0] == data.test.labels).mean())
-    return [
+    protocol = f"{count} samples against {count} test pictures, {features_of}"
+    metrics = [
         Metric(
-            name="Frechet distance, project's own features",
+            name=f"Frechet distance, {name}",
             value=frechet(features, reference),
             better="lower",
             samples=count,
@@ -68,18 +85,27 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
                 Baseline(name=name, value=frechet(judge.look(images)[1], reference))
                 for name, images in _scale(data, count).items()
             ),
-        ),
-        Metric(
-            name="accuracy of the asked class",
-            value=accuracy,
-            standard_error=float(np.sqrt(accuracy * (1 - accuracy) / count)),
-            better="higher",
-            samples=count,
-            data=f"{data.name} test",
-            protocol="share of samples that the same classifier puts into the class that was asked for",
-            baselines=(Baseline(name="the classifier on real test pictures", value=judged),),
-        ),
+        )
     ]
+    if isinstance(judge, Judge) and conditional(graphs):
+        metrics.append(_accuracy(judge, found, labels, data))
+    return metrics
+
+
+def _accuracy(judge: Judge, found: NDArray[np.int64], labels: NDArray[np.int64], data: Pictures) -> Metric:
+    """How often a sample is of the class that was asked for, in the eyes of the judge."""
+    accuracy, count = float((found == labels).mean()), len(labels)
+    judged = float((judge.look(data.measured.images)[0] == data.measured.labels).mean())
+    return Metric(
+        name="accuracy of the asked class",
+        value=accuracy,
+        standard_error=float(np.sqrt(accuracy * (1 - accuracy) / count)),
+        better="higher",
+        samples=count,
+        data=f"{data.name} test",
+        protocol="share of samples that the same classifier puts into the class that was asked for",
+        baselines=(Baseline(name="the classifier on real test pictures", value=judged),),
+    )
 
 
 def _scale(data: Pictures, count: int) -> dict[str, Images]:
@@ -87,7 +113,7 @@ def _scale(data: Pictures, count: int) -> dict[str, Images]:
     real = data.train.images[:count]
     return {
         "real training pictures": real,
-        "1,000 real ones repeated": np.resize(real[:1000], (count, *real.shape[1:])),
+        f"{len(real[:1000]):,} real ones repeated": np.resize(real[:1000], (count, *real.shape[1:])),
         "real ones shifted by 2 pixels": np.roll(real, 2, axis=3),
         "independent pixels": independent_pixels(data.train.images, count, seed=0),
     }

@@ -51,14 +51,14 @@ def test_a_shift_counts_by_its_square() -> None:
 def test_samples_are_eight_bit_pictures_of_the_asked_classes() -> None:
     graphs = Graphs(tiny.exported("digits-gan").graphs)
     labels = np.array([3, 1, 4, 1, 5], np.int64)
-    found = fidelity.sample(graphs, labels, 4, seed=2)
+    found = fidelity.sample(graphs, labels, seed=2)
     latent = np.random.default_rng(2).standard_normal((5, 4), np.float32)
     expected = graphs.run("decode", latent=latent, label=labels)["image"]
     assert found.dtype == np.uint8
     assert found.shape == (5, 1, 28, 28)
     assert np.abs(found / 255 - expected).max() <= 0.5 / 255 + 1e-6
-    assert np.array_equal(found, fidelity.sample(graphs, labels, 4, seed=2))
-    assert not np.array_equal(found, fidelity.sample(graphs, labels, 4, seed=3))
+    assert np.array_equal(found, fidelity.sample(graphs, labels, seed=2))
+    assert not np.array_equal(found, fidelity.sample(graphs, labels, seed=3))
 
 
 def test_independent_pixels_are_right_pixel_by_pixel_and_in_nothing_else() -> None:
