@@ -83,6 +83,8 @@ def check(options: argparse.Namespace, found: Recipe[Any]) -> None:
     for flag in OF_RATINGS:
         if getattr(options, flag) is not None and options.ratings is None:
             raise OptionError(f"--{flag.replace('_', '-')} says something about --ratings FILE: name them")
+    if "title" in (options.columns or {}) and options.items is None:
+        raise OptionError("--columns title=... says something about --items FILE: name it")
     if options.side is not None and (options.pictures is None or kind == "photographs"):
         wrong = f"{found.name} takes photographs at their full size" if kind == "photographs" else "name --pictures DIR"
         raise OptionError(f"--side: {wrong}")

@@ -41,11 +41,12 @@ def text(column: Column) -> Column:
     if kinds.is_dictionary(column.type):
         column = column.dictionary_decode()
     if kinds.is_floating(column.type):  # how pandas keeps whole numbers when one is missing
+        column = kernels.if_else(kernels.is_nan(column), None, column)
         if not kernels.all(kernels.equal(kernels.round(column), column), min_count=0).as_py():
-            raise WrongKind("holds numbers that are not whole")
+            raise WrongKind("it holds numbers that are not whole")
         column = column.cast(pa.int64())
     if not (kinds.is_integer(column.type) or kinds.is_string(column.type) or kinds.is_large_string(column.type)):
-        raise WrongKind(f"is of the type {column.type}")
+        raise WrongKind(f"it is of the type {column.type}")
     return kernels.utf8_trim_whitespace(column.cast(pa.string()).fill_null(""))
 
 
@@ -62,7 +63,7 @@ def words(column: Column) -> list[str]:
             column = kernels.if_else(kernels.is_nan(column), None, column)
         return kernels.utf8_trim_whitespace(column.cast(pa.string()).fill_null("")).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise WrongKind(f"is of the type {column.type}") from error
+        raise WrongKind(f"it is of the type {column.type}") from error
 
 
 def numbers(column: Column) -> Numbers:
@@ -105,7 +106,7 @@ def moments(column: Column) -> Numbers:
             moment = datetime.fromisoformat(written.strip())
             value[row] = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
             sound[row] = True
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     return Numbers(value, found.given, sound)
 

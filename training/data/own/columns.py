@@ -75,6 +75,8 @@ def of_items(table: Table, named: Mapping[str, str], item: str | None) -> Column
         DataError: a column is not there, or more than one could be meant.
     """
     roles = {"item": True, "title": False}
+    if (title := named.get("title")) is not None and title not in table.first:
+        raise DataError(f"{table.file} has no column {title!r} (--columns title=...); it has {', '.join(table.first)}")
     chosen = {role: name for role, name in named.items() if role in roles and name in table.first}
     if "item" not in chosen and item in table.first:
         chosen["item"] = item

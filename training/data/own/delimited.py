@@ -75,10 +75,10 @@ class Csv(Table):
                         yield block
             lines.count(0, None, skipped)
             self._skip(lines, after)
-        except pa.ArrowInvalid as error:
+        except pa.ArrowException as error:
             raise DataError(
-                f"{self.file} cannot be read after line {lines.next - 1}: a row is longer than 4 MB; is a quote left "
-                f"open? ({error})"
+                f"{self.file} cannot be read after line {lines.next - 1}, perhaps for a quote that is left open: no "
+                f"row may be longer than 4 MB ({error})"
             ) from error
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror or error}") from error

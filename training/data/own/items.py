@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from models.items import FIXED, Kind, Value
 from training.data.own import cells, columns
@@ -88,8 +89,8 @@ def read(path: Path, named: Mapping[str, str], item: str | None, bad_rows: float
 def _text(column: Any, name: str, identity: bool) -> list[str]:
     try:
         return cells.text(column).to_pylist() if identity else cells.words(column)
-    except cells.WrongKind as error:
-        raise DataError(f"the column {name!r} of the items {error}") from error
+    except (cells.WrongKind, pa.ArrowException) as error:
+        raise DataError(f"the column {name!r} of the items cannot be read: {error}") from error
 
 
 def _keep(table: Table, block: Block, texts: list[list[str]], rows: dict[str, list[str]]) -> int:

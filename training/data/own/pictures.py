@@ -134,11 +134,10 @@ def _read(folder: Folder, labels: list[int], side: int) -> tuple[list[_Picture],
 
 
 def _fit(image: Image.Image, side: int, label: int) -> _Picture:
-    width, height = image.size
-    edge = min(width, height)
-    left, top = (width - edge) // 2, (height - edge) // 2
-    box = (left, top, left + edge, top + edge)
-    pixels = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box))
+    edge = min(image.size)
+    left, top = ((length - edge) // 2 for length in image.size)
+    square = image.crop((left, top, left + edge, top + edge))  # or the filter would look beyond it
+    pixels = np.asarray(square.resize((side, side), Image.Resampling.BILINEAR))
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     return _Picture(pixels, hashlib.sha256(_colour(pixels).tobytes()).digest(), label)
@@ -153,8 +152,8 @@ def _fits(folder: Folder, side: int, channels: int) -> None:
     if size > MOST_BYTES:
         kind = "colour" if channels == 3 else "grey"
         raise DataError(
-            f"{folder.name}: {len(folder.files):,} pictures of {side}x{side} pixels in {kind} take {size / 2**30:.1f} "
-            f"GiB of memory; {MOST_BYTES / 2**30:.0f} are the most: choose a smaller --side, or fewer pictures"
+            f"{folder.name}: {len(folder.files):,} pictures of {side}x{side} pixels in {kind} take {size / 2**30:.2f} "
+            f"GiB of memory; {MOST_BYTES / 2**30:.0f} GiB are the most: choose a smaller --side, or fewer pictures"
         )
 
 

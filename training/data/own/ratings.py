@@ -162,8 +162,8 @@ class _Checked:
 def _as(reader: Callable[[Column], Read], column: Column, role: str) -> Read:
     try:
         return reader(column)
-    except cells.WrongKind as error:
-        raise DataError(f"the column of the {role} {error}") from error
+    except (cells.WrongKind, pa.ArrowException) as error:
+        raise DataError(f"the column of the {role} cannot be read: {error}") from error
 
 
 def _codes(parts: list[Column]) -> tuple[NDArray[np.int32], Column]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -23,7 +24,7 @@ class Own(Generic[Data]):
 
 def shown(path: Path) -> str:
     """The last part of `path` as a manifest and a table of a card may hold it: printable, without `|`, never long."""
-    name = path.resolve().name.encode("utf-8", "replace").decode()
+    name = Path(os.path.abspath(path)).name.encode("utf-8", "replace").decode()
     return "".join(letter if letter.isprintable() and letter != "|" else "?" for letter in name)[:100] or "?"
 
 
