@@ -8,13 +8,16 @@ import re
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from models.manifest import Metric
 from models.store import BrokenVersion, NothingToAdopt, Store, Version, verify
-from training import recipe
+from training import own, recipe
+from training.data.own.told import Own
 from training.data.source import DataError
+from training.own import OptionError
 from training.recipe import Recipe, UnknownRecipe
 from training.settings import SettingError
 
@@ -28,6 +31,13 @@ examples:
   python -m training train movies-rbm --data-dir ~/data --resume
   python -m training evaluate movies-rbm --data-dir ~/data
   python -m training card movies-rbm --data-dir ~/data
+  python -m training run movies-rbm --ratings ratings.csv --items films.csv --name my-films
+  python -m training run digits-vae --pictures pets --side 64 --name my-pets
+"""
+OWN = """
+examples:
+  python -m training {verb} movies-rbm --ratings plays.csv --columns user=uid,item=sku,rating=plays --name my-songs
+  python -m training {verb} digits-gan --pictures pets --side 64 --name my-pets
 """
 
 
@@ -43,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     expected = (
         BrokenVersion, DataError, Diverged, NoCheckpoint, NoDevice, NotEqual, NothingToAdopt,
-        SettingError, Stopped, Unfinished, UnknownRecipe, UsageError,
+        OptionError, SettingError, Stopped, Unfinished, UnknownRecipe, UsageError,
     )  # fmt: skip
     try:
         options.command(options)
@@ -66,7 +76,9 @@ def list_recipes(options: argparse.Namespace) -> None:
 
 def train(options: argparse.Namespace) -> None:
     _train(options)
-    print(f"Checkpoint and log are in {_folder(options)}. `python -m training export {options.recipe}` publishes it.")
+    again = ", with the same data named," if own.named(options) else ""
+    command = f"`python -m training export {options.recipe}`{again}"
+    print(f"Checkpoint and log are in {_folder(options)}. {command} publishes it.")
 
 
 def export(options: argparse.Namespace) -> None:
@@ -81,22 +93,25 @@ def run(options: argparse.Namespace) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    found = recipe.find(options.recipe)
+    found = _find(options)
     version = _newest(options, found)
-    print(f"{found.name} version {version.manifest.version}, {version.folder}")
-    _print(found.evaluate(_graphs(version), _data(options, found)))
+    print(f"{found.version_name} version {version.manifest.version}, {version.folder}")
+    data, _ = _data(options, found)
+    _check(version, data)
+    _print(found.evaluate(_graphs(version), data))
 
 
 def card(options: argparse.Namespace) -> None:
     from training.card import prose
 
-    found = recipe.find(options.recipe)
-    version, data = _newest(options, found), _data(options, found)
-    manifest = version.manifest
-    if data.sha256 != manifest.made_by.data_sha256:
-        raise UsageError(f"{version.folder} was made from other data: name those, or the card would not be its own")
-    written = prose(manifest, found.not_for, _graphs(version), data, _log(options))
-    folder = _store(options).describe(found.name, manifest.version, written)
+    found = _find(options)
+    version = _newest(options, found)
+    data, owned = _data(options, found)
+    _check(version, data)
+    if owned is not None:
+        found = own.introduced(found, owned, version.manifest.tasks)
+    written = prose(version.manifest, found.not_for, _graphs(version), data, _log(options))
+    folder = _store(options).describe(found.version_name, version.manifest.version, written)
     print(f"Wrote {folder / 'card.md'} with {len(written) - 1} figures.")
 
 
@@ -133,16 +148,19 @@ def _prepare(options: argparse.Namespace, *, stored: bool) -> tuple[Recipe[Any],
     """Recipe, data and a fresh learner, with the settings of the stored run if there is to be one."""
     from training import loop
 
-    found = recipe.find(options.recipe)
+    found = _find(options)
     settings = found.settings.changed(options.set or [])
     if stored:
         if options.set:
             raise UsageError("a stored run keeps its settings: leave --set out")
         settings = loop.stored_settings(_folder(options), type(settings))
     device = loop.device(options.device)
-    data = _data(options, found)
+    data, owned = _data(options, found)
     loop.seed(settings.seed, -1)
-    return found, data, found.learner(settings, data).to(device)
+    learner = found.learner(settings, data).to(device)
+    if owned is not None:
+        found = own.introduced(found, owned, learner.tasks())
+    return found, data, learner
 
 
 def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner: Any, outcome: Any) -> None:
@@ -153,15 +171,30 @@ def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
     path = publish(found, learner, data, outcome, graphs, recordings, _store(options), _log(options))
     number = int(path.name)
-    _print(list(verify(path, found.name, number).manifest.metrics))
-    print(f"Published {found.name} version {number}: {path}")
+    _print(list(verify(path, found.version_name, number).manifest.metrics))
+    print(f"Published {found.version_name} version {number}: {path}")
+
+
+def _find(options: argparse.Namespace) -> Recipe[Any]:
+    found = recipe.find(options.recipe)
+    own.check(options, found)
+    return replace(found, published_as=options.name)
 
 
 def _newest(options: argparse.Namespace, found: Recipe[Any]) -> Version:
-    versions = _store(options).find().get(found.name)
+    name = found.version_name
+    versions = _store(options).find().get(name)
     if not versions:
-        raise UsageError(f"no version of {found.name} in {[str(folder) for folder in _store(options).folders]}")
-    return verify(versions[max(versions)], found.name, max(versions))
+        raise UsageError(f"no version of {name} in {[str(folder) for folder in _store(options).folders]}")
+    return verify(versions[max(versions)], name, max(versions))
+
+
+def _check(version: Version, data: Any) -> None:
+    if data.sha256 != version.manifest.made_by.data_sha256:
+        raise UsageError(
+            f"{version.folder} was made from other data ({version.manifest.credit.data}): name those, as they were "
+            "named then"
+        )
 
 
 def _graphs(version: Version) -> Any:
@@ -177,14 +210,19 @@ def _log(options: argparse.Namespace) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _data(options: argparse.Namespace, found: Recipe[Any]) -> Any:
+def _data(options: argparse.Namespace, found: Recipe[Any]) -> tuple[Any, Own[Any] | None]:
+    """The data, and what is to be said of them if they are a person's own."""
+    if own.named(options):
+        owned = own.load(options, found)
+        print("\n".join(owned.told), flush=True)
+        return owned.data, owned
     if not options.synthetic:
-        return found.source.load(options.data_dir)
+        return found.source.load(options.data_dir), None
     if options.models is None:
         raise UsageError(
             "--synthetic makes a toy: name a folder for it with --models, or it would be served as the best"
         )
-    return found.source.synthetic(0)
+    return found.source.synthetic(0), None
 
 
 def _store(options: argparse.Namespace) -> Store:
@@ -195,7 +233,7 @@ def _store(options: argparse.Namespace) -> Store:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    return (options.runs or RUNS) / options.recipe
+    return (options.runs or RUNS) / (options.name or options.recipe)
 
 
 def _print(metrics: list[Metric]) -> None:
@@ -236,23 +274,36 @@ def arguments_parser() -> argparse.ArgumentParser:
         ("evaluate", evaluate, "measure the newest version beside its baselines"),
         ("card", card, "write the card and the figures of the newest version anew"),
     ):
-        one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        one = verbs.add_parser(
+            verb,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=OWN.format(verb=verb),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         one.set_defaults(command=command)
         one.add_argument("recipe", metavar="RECIPE", help="a name from `list`")
-        one.add_argument("--data-dir", type=Path, metavar="DIR", help="your local copy of the data")
-        one.add_argument("--synthetic", action="store_true", help="take a small made-up twin of the data instead")
-        one.add_argument("--models", type=Path, metavar="DIR", help="where versions lie (default: HARMONIUM_MODELS)")
+        data = one.add_argument_group("the data that the recipe names")
+        data.add_argument("--data-dir", type=Path, metavar="DIR", help="your local copy of them")
+        data.add_argument("--synthetic", action="store_true", help="take a small made-up twin of them instead")
+        own.add_arguments(one)
+        made = one.add_argument_group("the version")
+        made.add_argument(
+            "--name", type=own.name, metavar="NAME", help="of the model (default: RECIPE, served by default)"
+        )
+        made.add_argument("--models", type=Path, metavar="DIR", help="where versions lie (default: HARMONIUM_MODELS)")
         if verb == "evaluate":
             continue
-        one.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept (default: var/runs)")
+        how = one.add_argument_group("the run")
+        how.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept (default: var/runs)")
         if verb == "card":
             continue
-        one.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
-        one.add_argument("--set", action="append", metavar="KEY=VALUE", help="change a setting; may be repeated")
+        how.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+        how.add_argument("--set", action="append", metavar="KEY=VALUE", help="change a setting; may be repeated")
         if verb == "export":
             continue
-        one.add_argument("--budget", type=_duration, metavar="TIME", help="90s, 20m, 2h: sets the number of steps")
-        one.add_argument("--resume", action="store_true", help="go on from the checkpoint of this recipe")
+        how.add_argument("--budget", type=_duration, metavar="TIME", help="90s, 20m, 2h: sets the number of steps")
+        how.add_argument("--resume", action="store_true", help="go on from the checkpoint of this recipe")
     return parser
 
 

@@ -54,7 +54,7 @@ def publish(
     runner = Graphs(graphs)
     manifest = Manifest.model_construct(
         schema_version=1,
-        name=recipe.name,
+        name=recipe.version_name,
         version=1,
         family=learner.family,
         summary=recipe.summary,

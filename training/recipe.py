@@ -31,6 +31,12 @@ class Recipe(Generic[Data]):
     evaluate: Callable[[Graphs, Data], list[Metric]]
     not_for: str
     """What the model should not be used for, for its card."""
+    published_as: str | None = None
+    """The name of its versions, where that is not the recipe's."""
+
+    @property
+    def version_name(self) -> str:
+        return self.published_as or self.name
 
 
 class UnknownRecipe(LookupError):

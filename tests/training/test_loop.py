@@ -19,6 +19,7 @@ from training import loop, recipe
 from training.learners.learner import Export, Learner
 from training.learners.rbm import MovieRbm
 from training.learners.vae import Vae, VaeSettings
+from training.learners.vanilla_gan import VanillaGan
 from training.loop import Diverged, NoCheckpoint, Run, Stopped, Unfinished
 from training.settings import Settings
 
@@ -334,14 +335,24 @@ def surprise(learner: Learner[Any]) -> float:
 def distance(learner: Learner[Any]) -> float:
     """Of the mean generated picture from the mean real one."""
     loop.seed(7, 7)
-    generated = learner.generator(torch.randn(200, 4), torch.arange(200) % 10)
+    labels = () if isinstance(learner, VanillaGan) else (torch.arange(200) % 10,)
+    generated = learner.generator(torch.randn(200, 4), *labels)
     return (generated.mean(dim=0) - learner.images.float().mean(dim=0) / 255).square().mean().item()
+
+
+def gaps(learner: Learner[Any]) -> float:
+    """What both autoencoders of a recommender lose on a fixed batch."""
+    loop.seed(7, 7)
+    batch = learner.draw()
+    return sum(learner.losses(phase, batch, 1.0)["loss"].item() for phase in ("ranking", "rating"))
 
 
 FALLS: dict[str, tuple[Callable[[Learner[Any]], float], list[str], float]] = {
     "variational-autoencoder": (elbo, ["steps=60", "learning_rate=5e-3"], 0.75),
     "denoising-autoencoder": (restoration, ["steps=60", "learning_rate=5e-3"], 0.8),
     "restricted-boltzmann-machine": (surprise, ["steps=200", "learning_rate=0.5", "rating_learning_rate=0.02"], 0.95),
+    "autoencoder": (gaps, ["steps=200", "learning_rate=5e-3", "rating_learning_rate=5e-3"], 0.95),
+    "vanilla-generative-adversarial-network": (distance, ["steps=200", "learning_rate=5e-3"], 0.5),
     "generative-adversarial-network": (distance, ["steps=60", "learning_rate=5e-3"], 0.5),
 }
 """By family: what must fall on the synthetic twin, with which settings, and to which share at least."""

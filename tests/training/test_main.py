@@ -15,7 +15,7 @@ import torch
 from models.store import Store, verify
 from tests import tiny, versions
 from training import __main__ as command
-from training import recipe
+from training import own, recipe
 
 ROOT = Path(__file__).parents[2]
 NAME = "movies-rbm"
@@ -230,9 +230,146 @@ def test_a_card_is_not_drawn_from_other_data(capsys: pytest.CaptureFixture[str],
     status, _, error = say(capsys, "card", NAME, "--synthetic", "--models", str(tmp_path))
     assert (status, error) == (
         1,
-        f"card: {folder} was made from other data: name those, or the card would not be its own\n",
+        f"card: {folder} was made from other data (Made by hand): name those, as they were named then\n",
     )
     assert not (folder / "card.md").exists()
+
+
+# Data of one's own; what is read from them is tested in tests/training/data/own.
+
+
+@pytest.fixture
+def stars(tmp_path: Path) -> Path:
+    path = tmp_path / "stars.csv"
+    cells = [(user, item) for user in range(110) for item in range(12) if (user + item) % 5]
+    rows = [f"u{user},i{item},{1 + (user * item) % 5}" for user, item in cells]
+    path.write_text("\n".join(["user,item,rating", *rows]))
+    return path
+
+
+def test_help_of_a_command_shows_own_data_in_groups_with_sound_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("run", "train", "export", "evaluate"):
+        with pytest.raises(SystemExit) as caught:
+            command.main([verb, NAME, "--help"])
+        assert caught.value.code == 0
+        text = capsys.readouterr().out
+        groups = [text.index(f"\nyour own {what}, for ") for what in ("ratings", "pictures")]
+        flags = ("--data-dir", "--ratings", "--items", "--columns", "--scale", "--liked", "--allow-bad-rows")
+        places = [text.index(f"\n  {flag} ") for flag in (*flags, "--pictures", "--side", "--name")]
+        assert places == sorted(places)
+        assert places[0] < groups[0] < places[1] < places[6] < groups[1] < places[7] < places[8]
+        examples = re.findall(r"^  python -m training (.+)$", text, re.MULTILINE)
+        assert len(examples) == 2
+        for example in examples:
+            options = command.arguments_parser().parse_args(example.split())
+            own.check(options, recipe.find(options.recipe))
+        assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "digits-vae --ratings r.csv",
+            "--ratings: digits-vae learns from other data; your own are named by --pictures DIR",
+        ),
+        (
+            "photo-dae --ratings r.csv",
+            "--ratings: photo-dae learns from other data; your own are named by --pictures DIR",
+        ),
+        (
+            "movies-rbm --pictures p",
+            "--pictures: movies-rbm learns from other data; your own are named by --ratings FILE",
+        ),
+        ("movies-rbm --ratings r.csv --data-dir d", "--ratings and --data-dir are two sources of data: leave one out"),
+        ("digits-gan --pictures p --synthetic", "--pictures and --synthetic are two sources of data: leave one out"),
+        ("movies-rbm --items i.csv", "--items says something about --ratings FILE: name them"),
+        ("movies-rbm --liked 4 --data-dir d", "--liked says something about --ratings FILE: name them"),
+        (
+            "digits-vae --pictures p --allow-bad-rows 0.1",
+            "--allow-bad-rows says something about --ratings FILE: name them",
+        ),
+        ("movies-rbm --ratings r --columns title=x", "--columns title=... says something about --items FILE: name it"),
+        ("digits-vae --side 32", "--side: name --pictures DIR"),
+        ("photo-dae --pictures p --side 32", "--side: photo-dae takes photographs at their full size"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_flags_that_do_not_go_together_are_refused_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str], verb: str, words: str, told: str
+) -> None:
+    assert say(capsys, verb, *words.split()) == (1, "", f"{verb}: {told}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--columns user", "'user': write user=NAME,item=NAME with any of user, item, rating, timestamp, title, once"),
+        ("--columns user=a,user=b", "'user=b': write user=NAME"),
+        ("--columns user=", "'user=': write user=NAME"),
+        ("--columns who=a", "'who=a': write user=NAME"),
+        ("--liked nan", "'nan': write a rating, such as 4"),
+        ("--liked good", "'good': write a rating, such as 4"),
+        ("--allow-bad-rows 1", "'1': write a share from 0 to below 1, such as 0.05"),
+        ("--allow-bad-rows=-0.1", "'-0.1': write a share from 0 to below 1, such as 0.05"),
+        ("--scale stars", "invalid choice: 'stars'"),
+        ("--side 30", "'30': write a multiple of 4 from 16 to 128"),
+        ("--side 12", "'12': write a multiple of 4 from 16 to 128"),
+        ("--name My_Films", "'My_Films': up to 64 small letters and digits, with single hyphens between"),
+        (f"--name {'a' * 65}", f"'{'a' * 65}': up to 64 small letters"),
+    ],
+)
+def test_a_flag_with_a_wrong_value_is_refused(capsys: pytest.CaptureFixture[str], words: str, told: str) -> None:
+    assert told in refused(capsys, "run", NAME, *words.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "told"),
+    [
+        (NAME, "--ratings", "nothing cannot be read: No such file or directory"),
+        ("digits-vae", "--pictures", "nothing is no folder"),
+        ("photo-dae", "--pictures", "nothing is no folder"),
+    ],
+)
+def test_own_data_that_are_not_there_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, flag: str, told: str
+) -> None:
+    status, _, error = say(capsys, "train", name, flag, str(tmp_path / "nothing"))
+    assert (status, error) == (1, f"train: {tmp_path}/{told}\n")
+
+
+def test_own_data_go_the_same_way_and_a_run_goes_on_with_no_other(
+    capsys: pytest.CaptureFixture[str], folders: list[str], tmp_path: Path, stars: Path
+) -> None:
+    where = [*folders[1:], "--ratings", str(stars), "--name", "my-films"]
+    status, output, error = say(capsys, "train", NAME, *where, *SMALL)
+    assert (status, error) == (0, "")
+    runs = tmp_path / "runs" / "my-films"
+    assert output.startswith("stars.csv (CSV with commas; user=user, item=item, rating=rating): 1,056 lines\n")
+    said = f"Checkpoint and log are in {runs}. `python -m training export {NAME}`, with the same data named, "
+    assert output.endswith(f"{said}publishes it.\n")
+    status, output, error = say(capsys, "export", NAME, *where)
+    assert (status, error) == (0, "")
+    version = verify(tmp_path / "models" / "my-films" / "1", "my-films", 1)
+    assert output.endswith(f"Published my-films version 1: {version.folder}\n")
+    status, output, error = say(capsys, "evaluate", NAME, *(word for word in where if word not in folders[3:]))
+    assert (status, error) == (0, "")
+    assert f"my-films version 1, {version.folder}\n" in output
+    for metric in version.manifest.metrics:
+        assert f"{metric.name}: {metric.value:.4g}" in output
+
+    stars.write_text(stars.read_text() + "\nu1,i99,5")
+    status, _, error = say(capsys, "export", NAME, *where)
+    assert (status, error) == (
+        1,
+        f"export: {runs}/checkpoint.pt is of other data: name the data it was trained on, or train anew\n",
+    )
+    status, _, error = say(capsys, "evaluate", NAME, *(word for word in where if word not in folders[3:]))
+    assert (status, error) == (
+        1,
+        f"evaluate: {version.folder} was made from other data ({version.manifest.credit.data}): name those, as they "
+        "were named then\n",
+    )
 
 
 def test_an_interrupted_run_leaves_a_checkpoint_that_goes_on(

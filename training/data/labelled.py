@@ -1,5 +1,6 @@
 """Pictures of one size, in classes or not: what an encoder or a generator learns from."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ from numpy.typing import NDArray
 
 Images = NDArray[np.uint8]
 """[N,C,H,W]; C is 1 (grey) or 3."""
+MOST_MEASURED = 20_000_000
+"""Values (pixels times channels) of the pictures that a version is measured on."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,9 @@ class Pictures:
         """Channels, height and width of a picture."""
         _, channels, height, width = self.train.images.shape
         return channels, height, width
+
+    @property
+    def measured(self) -> Split:
+        """The test pictures on which a version is measured: all, or the first of them where they are many and large."""
+        most = MOST_MEASURED // math.prod(self.shape)
+        return Split(self.test.images[:most], self.test.labels[:most])

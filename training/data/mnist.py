@@ -117,6 +117,7 @@ DIGITS = Source(
     files=_files(DIGIT_FILES),
     read=partial(read, files=DIGIT_FILES, classes=DIGIT_CLASSES, attributes=DIGIT_ATTRIBUTES, name="MNIST"),
     synthetic=partial(synthetic, classes=DIGIT_CLASSES, attributes=DIGIT_ATTRIBUTES),
+    own="pictures",
 )
 FASHION = Source(
     name="fashion-mnist",
@@ -130,4 +131,5 @@ FASHION = Source(
     files=_files(FASHION_FILES),
     read=partial(read, files=FASHION_FILES, classes=FASHION_CLASSES, attributes=(), name="Fashion-MNIST"),
     synthetic=partial(synthetic, classes=FASHION_CLASSES, attributes=()),
+    own="pictures",
 )

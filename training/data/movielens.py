@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +12,15 @@ import numpy as np
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
-from models.items import Item, Kind
+from models.items import Kind
 from models.manifest import Credit
+from training.data.ratings import Parts, RatingData, Ratings, assemble, split
 from training.data.source import DataError, Source, digest
 
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
 LIKED = 4.0
 ATTRIBUTES: dict[str, Kind] = {"year": "number", "genres": "list"}
 SPLIT = ("train", "validation_cells", "validation_users_foldin", "validation_users_targets")
-
-
-@dataclass(frozen=True)
-class Ratings:
-    """Triples as columns [R]. Users count from 0; an item is its place in the items, -1 if it is none of them."""
-
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
-    rating: NDArray[np.float32]
-
-    @property
-    def users(self) -> int:
-        return int(self.user.max(initial=-1)) + 1
-
-
-@dataclass(frozen=True)
-class RatingData:
-    """Ratings split for ranking (users that training never saw) and for rating (hidden cells of training users).
-
-    `cells` bear the users of `train`, `targets` those of `foldin`. Items are those with a
-    training rating.
-    """
-
-    items: tuple[Item, ...]
-    attributes: Mapping[str, Kind]
-    levels: tuple[float, ...]
-    liked: float
-    train: Ratings
-    cells: Ratings
-    foldin: Ratings
-    targets: Ratings
-    name: str
-    sha256: str
-
-
-Triples = NDArray[np.float64]
-"""Rows of user id, item id, rating."""
 
 
 def read(folder: Path) -> RatingData:
@@ -76,29 +38,15 @@ def read(folder: Path) -> RatingData:
             films = {int(number): _film(title, genres) for number, title, genres in table}
         except ValueError as error:
             raise DataError(f"ratings.dat or movies.dat in {folder} cannot be read: {error}") from error
-        return _assemble(split(rows, seed=0), films, "MovieLens 1M, split of this project", digest(raw))
+        return _assemble(split(_columns(rows), seed=0), films, "MovieLens 1M, split of this project", digest(raw))
     raw = [(folder / f"{part}.parquet").read_bytes() for part in SPLIT]
     raw.append((folder / "items.csv").read_bytes())
     films = {}
     for row in csv.DictReader(io.StringIO(raw[-1].decode())):
         year = float(row["year"]) if row["year"] else None
         films[int(row["item"])] = (row["title"], {"year": year, "genres": tuple(row["genres"].split("|"))})
-    parts = {part: _parquet(part, data) for part, data in zip(SPLIT, raw, strict=False)}
-    return _assemble(parts, films, "MovieLens 1M, fixed split", digest(raw[:1]))
-
-
-def split(rows: Triples, seed: int) -> dict[str, Triples]:
-    """A twelfth of the users held out, a fifth of their ratings as targets; a tenth of the other cells hidden."""
-    rng = np.random.default_rng(seed)
-    users = rng.permutation(np.unique(rows[:, 0]))
-    unseen = np.isin(rows[:, 0], users[: max(1, len(users) // 12)])
-    drawn = rng.random(len(rows))
-    return {
-        "train": rows[~unseen & (drawn >= 0.1)],
-        "validation_cells": rows[~unseen & (drawn < 0.1)],
-        "validation_users_foldin": rows[unseen & (drawn >= 0.2)],
-        "validation_users_targets": rows[unseen & (drawn < 0.2)],
-    }
+    parts = (_parquet(part, data) for part, data in zip(SPLIT, raw, strict=False))
+    return _assemble(Parts(*parts), films, "MovieLens 1M, fixed split", digest(raw[:1]))
 
 
 def synthetic(seed: int) -> RatingData:
@@ -115,44 +63,29 @@ def synthetic(seed: int) -> RatingData:
         number + 1: (f"Film {number + 1}", {"year": 1950.0 + number, "genres": (genres[taste],)})
         for number, taste in enumerate(taste_of_film.tolist())
     }
-    return _assemble(split(rows, seed), table, "synthetic", digest([rows.tobytes()]))
+    return _assemble(split(_columns(rows), seed), table, "synthetic", digest([rows.tobytes()]))
 
 
-def _assemble(
-    parts: dict[str, Triples], films: dict[int, tuple[str, dict[str, Any]]], name: str, sha256: str
-) -> RatingData:
-    train = parts["train"]
-    ids = np.unique(train[:, 1].astype(np.int64))
-    liked = np.bincount(np.searchsorted(ids, train[:, 1]), weights=train[:, 2] >= LIKED, minlength=len(ids))
-    share = liked / len(np.unique(train[:, 0]))
-    items = tuple(
-        Item(str(number), films[number][0], round(float(part), 6), films[number][1])
-        for number, part in zip(ids.tolist(), share, strict=True)
-    )
+def _assemble(parts: Parts, films: dict[int, tuple[str, dict[str, Any]]], name: str, sha256: str) -> RatingData:
+    def entry(number: int) -> tuple[str, str, dict[str, Any]]:
+        if number not in films:
+            raise DataError(f"film {number} has ratings, but no row in the table of films")
+        return str(number), *films[number]
 
-    def columns(rows: Triples, users: NDArray[Any]) -> Ratings:
-        place = np.searchsorted(ids, rows[:, 1]).clip(max=len(ids) - 1)
-        place = np.where(ids[place] == rows[:, 1], place, -1)
-        return Ratings(np.searchsorted(users, rows[:, 0]), place, rows[:, 2].astype(np.float32))
-
-    seen, unseen = np.unique(train[:, 0]), np.unique(parts["validation_users_foldin"][:, 0])
-    hidden, targets = parts["validation_cells"], parts["validation_users_targets"]
-    return RatingData(
-        items, ATTRIBUTES, LEVELS, LIKED,
-        columns(train, seen),
-        columns(hidden[np.isin(hidden[:, 0], seen)], seen),
-        columns(parts["validation_users_foldin"], unseen),
-        columns(targets[np.isin(targets[:, 0], unseen)], unseen),
-        name, sha256,
-    )  # fmt: skip
+    return assemble(parts, entry, ATTRIBUTES, LEVELS, LIKED, name, sha256)
 
 
-def _parquet(part: str, data: bytes) -> Triples:
+def _columns(rows: NDArray[np.float64]) -> Ratings:
+    """Rows [R,3] of user id, item id, rating."""
+    return Ratings(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2].astype(np.float32))
+
+
+def _parquet(part: str, data: bytes) -> Ratings:
     try:
         table = parquet.read_table(io.BytesIO(data), columns=["user", "item", "rating"])
     except Exception as error:  # pyarrow raises many kinds for a broken file
         raise DataError(f"{part}.parquet cannot be read: {error}") from error
-    return np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float64)
+    return _columns(np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float64))
 
 
 def _film(title: str, genres: str) -> tuple[str, dict[str, Any]]:
@@ -176,4 +109,5 @@ SOURCE = Source(
     "or the fixed split as train.parquet, validation_*.parquet and items.csv.",
     read=read,
     synthetic=synthetic,
+    own="ratings",
 )

@@ -32,6 +32,7 @@ class Photographs:
     test_name: str
     sha256: str
     showable: dict[int, str] = field(default_factory=dict[int, str])
+    validation_name: str = "validation photographs"
 
 
 def read(folder: Path) -> Photographs:
@@ -117,4 +118,5 @@ SOURCE = Source(
     files="the folders train/ and validation/ with PNG, JPEG or WebP photographs, and test/ or set12/.",
     read=read,
     synthetic=synthetic,
+    own="photographs",
 )

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from models.manifest import Credit
 
@@ -21,7 +21,8 @@ class Source(Generic[Data]):
 
     `read` takes the folder that holds the files; `synthetic` makes a small twin of the same
     shape from a seed, for tests and for a first run without any data. `files` says, for a
-    person, which files the folder must hold.
+    person, which files the folder must hold. `own` is the kind of a person's own data that can
+    stand in its place.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Source(Generic[Data]):
     files: str
     read: Callable[[Path], Data]
     synthetic: Callable[[int], Data]
+    own: Literal["ratings", "pictures", "photographs"]
 
     def load(self, folder: Path | None) -> Data:
         """Read the data from `folder`, or from the folder in it that bears this source's name.

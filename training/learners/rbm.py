@@ -130,7 +130,7 @@ class MovieRbm(Recommender[RbmSettings]):
         count, levels = len(data.items), len(data.levels)
         self.ranker = Rbm(2 * count, settings.hidden)
         self.rater = SoftmaxRbm(count, levels, settings.rating_hidden)
-        self.level = torch.from_numpy(np.searchsorted(data.levels, data.train.rating))
+        self.level = torch.from_numpy(np.searchsorted(np.array(data.levels, np.float32), data.train.rating))
         self._start_biases()
 
     @torch.no_grad()
@@ -142,7 +142,8 @@ class MovieRbm(Recommender[RbmSettings]):
             self.ranker.visible_bias[half * count : (half + 1) * count] = torch.logit(share)
         cells = torch.bincount(self.item * levels + self.level, minlength=count * levels)
         overall = cells.view(count, levels).sum(dim=0, keepdim=True) / len(train.item)
-        self.rater.visible_bias.copy_((cells.view(count, levels) + 10 * overall).log().flatten())
+        # A level that nobody gave starts improbable, not impossible.
+        self.rater.visible_bias.copy_((cells.view(count, levels) + 10 * overall).clamp(min=1e-3).log().flatten())
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Momentum and weight decay for both. A rating unit exists for few users: Adam paces each by itself."""

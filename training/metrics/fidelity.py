@@ -1,5 +1,6 @@
 """How near generated pictures are to real ones, on the features of the project's own classifier.
 
+Where pictures have no classes there is no classifier, and principal components are the features.
 Not Inception figures: the unit belongs to these features, so every table carries its own scale,
 measured in the same run on real pictures that were degraded in known ways.
 """
@@ -15,6 +16,7 @@ from models.manifest import Baseline, Metric
 from training.data.labelled import Images, Pictures
 from training.graphs import Graphs
 from training.learners.judge import Judge, train_judge
+from training.metrics.principal import Components
 
 Features = NDArray[np.float64]
 
@@ -59,16 +61,21 @@ def independent_pixels(train: Images, count: int, seed: int) -> Images:
 
 def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     """Frechet distance and accuracy of the asked class of as many samples as there are test pictures."""
-    judge = train_judge(data.train, len(data.classes))
-    real, count = data.test.images, len(data.test.images)
+    judge = train_judge(data.train, len(data.classes)) if data.classes else Components(data.train.images)
+    name, features_of = (
+        (f"{judge.size} principal components", "the principal components of training pictures")
+        if isinstance(judge, Components)
+        else ("project's own features", "features of a classifier trained for this run (seed 0)")
+    )
+    real, count = data.measured.images, len(data.measured.images)
     _, reference = judge.look(real)
-    labels = np.arange(count, dtype=np.int64) % len(data.classes)
+    labels = np.arange(count, dtype=np.int64) % max(1, len(data.classes))
     images = sample(graphs, labels, seed=0)
     found, features = judge.look(images)
-    protocol = f"{count} samples against {count} test pictures, features of a classifier trained for this run (seed 0)"
+    protocol = f"{count} samples against {count} test pictures, {features_of}"
     metrics = [
         Metric(
-            name="Frechet distance, project's own features",
+            name=f"Frechet distance, {name}",
             value=frechet(features, reference),
             better="lower",
             samples=count,
@@ -80,13 +87,15 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
             ),
         )
     ]
-    return metrics + ([_accuracy(judge, found, labels, data)] if conditional(graphs) else [])
+    if isinstance(judge, Judge) and conditional(graphs):
+        metrics.append(_accuracy(judge, found, labels, data))
+    return metrics
 
 
 def _accuracy(judge: Judge, found: NDArray[np.int64], labels: NDArray[np.int64], data: Pictures) -> Metric:
     """How often a sample is of the class that was asked for, in the eyes of the judge."""
     accuracy, count = float((found == labels).mean()), len(labels)
-    judged = float((judge.look(data.test.images)[0] == data.test.labels).mean())
+    judged = float((judge.look(data.measured.images)[0] == data.measured.labels).mean())
     return Metric(
         name="accuracy of the asked class",
         value=accuracy,
@@ -104,7 +113,7 @@ def _scale(data: Pictures, count: int) -> dict[str, Images]:
     real = data.train.images[:count]
     return {
         "real training pictures": real,
-        "1,000 real ones repeated": np.resize(real[:1000], (count, *real.shape[1:])),
+        f"{len(real[:1000]):,} real ones repeated": np.resize(real[:1000], (count, *real.shape[1:])),
         "real ones shifted by 2 pixels": np.roll(real, 2, axis=3),
         "independent pixels": independent_pixels(data.train.images, count, seed=0),
     }

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from models.manifest import Baseline, Metric
 from training.data.labelled import Images, Pictures
 from training.graphs import Graphs
+from training.metrics import principal
 
 Rows = NDArray[np.float64]
 
@@ -20,9 +21,7 @@ def binarise(images: Images) -> NDArray[np.float32]:
 
 def pca_error(train: Rows, test: Rows, size: int) -> Rows:
     """Squared error a value of each row of `test` after projection on the `size` first principal axes of `train`."""
-    centre = train.mean(axis=0)
-    scatter = (train - centre).T @ (train - centre)
-    axes = np.linalg.eigh(scatter)[1][:, -size:]
+    centre, axes = principal.axes(train, size)
     centred = test - centre
     return np.square(centred - centred @ axes @ axes.T).mean(axis=1)
 
@@ -40,15 +39,18 @@ def bernoulli_nll(probability: Rows, binary: Rows) -> Rows:
 
 def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     """Reconstruction through the mean code against PCA, ELBO, and active units, on the test pictures."""
-    grey = data.test.images.astype(np.float32) / 255
+    images = data.measured.images
+    grey = images.astype(np.float32) / 255
     codes = graphs.in_batches("encode", 500, image=grey)
     size = codes["mean"].shape[1]
     rebuilt = graphs.in_batches("decode", 500, latent=codes["mean"])["image"]
     error = np.square(rebuilt - grey).reshape(len(grey), -1).mean(axis=1)
-    train, test = (part.images.reshape(len(part.images), -1) / 255.0 for part in (data.train, data.test))
+    seen = principal.looked_at(data.train.images)
+    train, test = (part.reshape(len(part), -1) / 255.0 for part in (seen, images))
     linear = pca_error(train, test, size)
+    few = f" of {len(seen):,} pictures" if len(seen) < len(data.train.images) else ""
 
-    binary = binarise(data.test.images)
+    binary = binarise(images)
     posterior = graphs.in_batches("encode", 500, image=binary)
     mean, log_variance = posterior["mean"].astype(np.float64), posterior["log_variance"].astype(np.float64)
     draw = mean + np.exp(log_variance / 2) * np.random.default_rng(1).standard_normal(mean.shape)
@@ -65,9 +67,11 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
             better="lower",
             samples=len(error),
             data=f"{data.name} test",
-            protocol="mean squared error a pixel in 0..1, grey pictures, decoded from the mean code",
+            protocol="mean squared error a pixel in 0..1, pictures as they are, decoded from the mean code",
             baselines=(
-                Baseline(name=f"PCA, {size} components", value=float(linear.mean()), standard_error=_spread(linear)),
+                Baseline(
+                    name=f"PCA, {size} components{few}", value=float(linear.mean()), standard_error=_spread(linear)
+                ),
             ),
         ),
         Metric(

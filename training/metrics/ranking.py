@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ def rmse(predicted: Scores, cells: Ratings, low: float, high: float) -> Figure:
     users = np.bincount(cells.user)
     residual = np.bincount(cells.user, weights=squares - squares.mean())[users > 0]
     spread = np.sqrt(np.square(residual).sum()) / len(squares)
-    return Figure(value, float(spread / (2 * value)))
+    return Figure(value, float(spread / (2 * value)) if value else None)
 
 
 def biases(train: Ratings, history: Ratings, cells: Ratings, items: int, shrinkage: float = 5.0) -> Scores:
@@ -77,7 +78,24 @@ def biases(train: Ratings, history: Ratings, cells: Ratings, items: int, shrinka
 
 def fold_in(graphs: Graphs, history: Ratings, rows: int = 64) -> tuple[Scores, Scores]:
     """Scores and predicted ratings [U,I] of all users from their histories."""
-    outputs: list[dict[str, NDArray[np.float32]]] = []
+    outputs = [found for _, found in _blocks(graphs, history, rows)]
+    return tuple(np.concatenate([part[name] for part in outputs]) for name in ("score", "predicted_rating"))  # type: ignore[return-value]
+
+
+def predict(graphs: Graphs, history: Ratings, cells: Ratings, other: float, rows: int = 64) -> Scores:
+    """Predicted ratings of the cells [R] from their users' histories; `other` for unknown items.
+
+    Never holds more than `rows` users with all items: there may be many of both.
+    """
+    predicted = np.full(len(cells.user), other, np.float64)
+    for start, outputs in _blocks(graphs, history, rows):
+        here = np.flatnonzero((cells.user >= start) & (cells.user < start + rows) & (cells.item >= 0))
+        predicted[here] = outputs["predicted_rating"][cells.user[here] - start, cells.item[here]]
+    return predicted
+
+
+def _blocks(graphs: Graphs, history: Ratings, rows: int) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
+    """The first user and the outputs of every `rows` users."""
     order = np.argsort(history.user, kind="stable")
     places = np.split(order, np.cumsum(np.bincount(history.user, minlength=history.users))[:-1])
     for start in range(0, len(places), rows):
@@ -86,13 +104,12 @@ def fold_in(graphs: Graphs, history: Ratings, rows: int = 64) -> tuple[Scores, S
         rating = np.zeros(item.shape, np.float32)
         for row, cells in enumerate(block):
             item[row, : len(cells)], rating[row, : len(cells)] = history.item[cells], history.rating[cells]
-        outputs.append(graphs.run("score", item_index=item, rating=rating))
-    return tuple(np.concatenate([part[name] for part in outputs]) for name in ("score", "predicted_rating"))  # type: ignore[return-value]
+        yield start, graphs.run("score", item_index=item, rating=rating)
 
 
 def evaluate(graphs: Graphs, data: RatingData) -> list[Metric]:
-    """NDCG@10 and Recall@20 of unseen users, RMSE on hidden cells and of unseen users."""
-    score, predicted = fold_in(graphs, data.foldin)
+    """NDCG@10 and Recall@20 of unseen users, RMSE on hidden cells and of unseen users where ratings differ."""
+    score, _ = fold_in(graphs, data.foldin)
     popularity = np.broadcast_to(np.array([item.popularity for item in data.items]), score.shape)
     ranked = rank_users(score, data.foldin, data.targets, data.liked)
     popular = rank_users(popularity, data.foldin, data.targets, data.liked)
@@ -104,20 +121,20 @@ def evaluate(graphs: Graphs, data: RatingData) -> list[Metric]:
             better="higher",
             samples=ranked[2],
             data=f"{data.name}, validation users",
-            protocol="users unseen in training; items of the fold-in left out; relevant: targets rated 4 or 5",
+            protocol="users unseen in training; items of the fold-in left out; relevant: targets rated "
+            f"{data.liked:.10g} or more",
             baselines=(Baseline(name="popularity", value=theirs.value, standard_error=theirs.error),),
         )
         for name, ours, theirs in zip(("NDCG@10", "Recall@20"), ranked[:2], popular[:2], strict=True)
     ]
-    _, of_training_users = fold_in(graphs, data.train)
-    for name, values, history, cells in (
-        ("RMSE, hidden cells", of_training_users, data.train, data.cells),
-        ("RMSE, unseen users", predicted, data.foldin, data.targets),
+    if data.train.rating.min() == data.train.rating.max():
+        return metrics
+    low, high, centre = data.levels[0], data.levels[-1], float(data.train.rating.mean())
+    for name, history, cells in (
+        ("RMSE, hidden cells", data.train, data.cells),
+        ("RMSE, unseen users", data.foldin, data.targets),
     ):
-        low, high = data.levels[0], data.levels[-1]
-        ours = rmse(
-            np.where(cells.item >= 0, values[cells.user, cells.item], data.train.rating.mean()), cells, low, high
-        )
+        ours = rmse(predict(graphs, history, cells, centre), cells, low, high)
         theirs = rmse(biases(data.train, history, cells, len(data.items)), cells, low, high)
         metrics.append(
             Metric(

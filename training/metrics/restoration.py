@@ -67,7 +67,7 @@ def non_local_means(image: NDArray[np.float32], sigma: float) -> NDArray[np.floa
 def evaluate(graphs: Graphs, data: Photographs) -> list[Metric]:
     """PSNR at sigma 15, 25 and 50, told and blind, float and 8-bit noise, on test and validation pictures."""
     metrics: list[Metric] = []
-    for name, pictures in ((data.test_name, data.test), ("validation photographs", data.validation)):
+    for name, pictures in ((data.test_name, data.test), (data.validation_name, data.validation)):
         if pictures:
             metrics += [
                 _measure(graphs, pictures, name, sigma, eight_bit=eight_bit, told=told)

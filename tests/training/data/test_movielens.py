@@ -5,12 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from models.items import Item
 from training.data import movielens
-from training.data.movielens import RatingData, Ratings
+from training.data.ratings import RatingData, Ratings
 from training.data.source import DataError
 from training.metrics import ranking
 
@@ -142,36 +140,17 @@ def test_what_is_not_the_published_form_is_refused(tmp_path: Path, ratings: str,
         movielens.read(published(tmp_path, ratings, movies))
 
 
+def test_a_rated_film_that_the_table_lacks_is_named(tmp_path: Path) -> None:
+    published(tmp_path, many() + "1::99::5::9783001\n")
+    with pytest.raises(DataError, match="film 99 has ratings, but no row in the table of films"):
+        movielens.read(tmp_path)
+
+
 def test_ratings_without_the_films_are_missing_the_films(tmp_path: Path) -> None:
     published(tmp_path, many())
     (tmp_path / "movies.dat").unlink()
     with pytest.raises(DataError, match=r"movies\.dat is not there"):
         movielens.SOURCE.load(tmp_path)
-
-
-@given(users=st.integers(12, 60), per_user=st.integers(1, 30), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
-def test_the_split_keeps_its_rules(users: int, per_user: int, seed: int) -> None:
-    user, item = (part.ravel() for part in np.mgrid[1 : users + 1, 1 : per_user + 1])
-    rows = np.column_stack((user, item, (user * item) % 5 + 1)).astype(np.float64)
-    parts = movielens.split(rows, seed)
-    assert list(parts) == list(movielens.SPLIT)
-    together = np.concatenate(list(parts.values()))
-    assert sorted(map(tuple, together)) == sorted(map(tuple, rows)), "every rating is in exactly one part"
-    seen = {*parts["train"][:, 0], *parts["validation_cells"][:, 0]}
-    unseen = {*parts["validation_users_foldin"][:, 0], *parts["validation_users_targets"][:, 0]}
-    assert not seen & unseen
-    assert len(unseen) == users // 12
-    again = movielens.split(rows, seed)
-    assert all(np.array_equal(parts[name], again[name]) for name in parts)
-
-
-def test_the_split_hides_the_shares_that_it_says() -> None:
-    rows = np.column_stack([*(part.ravel() for part in np.mgrid[0:240, 0:100]), np.ones(24_000)])
-    parts = {name: len(part) for name, part in movielens.split(rows, 0).items()}
-    assert parts["validation_users_foldin"] + parts["validation_users_targets"] == 20 * 100
-    for hidden, total, share in (("validation_cells", 22_000, 0.1), ("validation_users_targets", 2_000, 0.2)):
-        assert abs(parts[hidden] - total * share) < 5 * np.sqrt(total * share * (1 - share))
 
 
 def test_the_twin_is_the_same_for_a_seed_and_has_tastes() -> None:

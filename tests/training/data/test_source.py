@@ -9,7 +9,9 @@ CREDIT = Credit(data="Words", source="https://example.org/words", licence="CC0",
 
 
 def source() -> Source[str]:
-    return Source("words", CREDIT, "words.txt", lambda folder: (folder / "words.txt").read_text(), lambda seed: "twin")
+    return Source(
+        "words", CREDIT, "words.txt", lambda folder: (folder / "words.txt").read_text(), lambda seed: "twin", "ratings"
+    )
 
 
 def test_the_files_lie_in_the_folder_or_in_the_one_of_the_source_s_name(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Machines of six units against enumeration of all their states, in float64."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -307,6 +308,20 @@ def test_visible_biases_start_at_what_is_common() -> None:
     counts = counts.reshape(-1, 5)
     smooth = counts + 10 * counts.sum(axis=0) / counts.sum()
     assert np.abs(softmax - smooth / smooth.sum(axis=1, keepdims=True)).max() < 1e-6
+
+
+def test_a_scale_of_tenths_with_a_level_that_nobody_gave_can_be_learnt() -> None:
+    """0.1 is no float32: a rating must find its level all the same."""
+    data = tiny.twin("movies-rbm")
+    levels = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
+    tenths = replace(data.train, rating=np.float32(levels)[data.train.rating.astype(int) - 1])
+    settings = tiny.learner("movies-rbm").settings
+    learner = MovieRbm(settings, replace(data, levels=levels, liked=0.4, train=tenths))
+    assert learner.level.tolist() == (data.train.rating.astype(int) - 1).tolist()
+    assert torch.equal(learner.liked, torch.from_numpy(data.train.rating >= 4))
+    bias = learner.rater.visible_bias.view(-1, len(levels))
+    assert bias.isfinite().all()
+    assert (bias[:, 5] < bias[:, :5].amin(dim=1)).all()
 
 
 def test_the_item_table_is_that_of_the_data() -> None:

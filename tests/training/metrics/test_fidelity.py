@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests import tiny
 from training.graphs import Graphs
 from training.metrics import fidelity
+from training.metrics.principal import Components
 
 
 def gaussian(mean: np.ndarray, covariance: np.ndarray, count: int = 400, seed: int = 0) -> np.ndarray:
@@ -67,3 +70,17 @@ def test_independent_pixels_are_right_pixel_by_pixel_and_in_nothing_else() -> No
     assert found.shape == (50, 6, 7)
     assert (found[:, None] == train[None]).any(axis=1).all(), "each pixel is that of a training picture"
     assert not (found[:, None] == train[None]).all(axis=(2, 3)).any(), "no whole picture is"
+
+
+def test_without_classes_principal_components_are_the_features() -> None:
+    data = replace(tiny.twin("digits-gan"), classes=())
+    graphs = Graphs(tiny.exported("digits-vae").graphs)  # it draws without classes
+    (distance,) = fidelity.evaluate(graphs, data)
+    assert distance.name == "Frechet distance, 64 principal components"
+    assert distance.protocol == "100 samples against 100 test pictures, the principal components of training pictures"
+    components = Components(data.train.images)
+    images = fidelity.sample(graphs, np.zeros(100, np.int64), seed=0)
+    expected = fidelity.frechet(components.look(images)[1], components.look(data.test.images)[1])
+    assert distance.value == pytest.approx(expected, rel=1e-9)
+    scale = {baseline.name: baseline.value for baseline in distance.baselines}
+    assert scale["real training pictures"] < distance.value, "it has hardly learnt"

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,30 @@ def test_folding_in_keeps_users_apart_whatever_the_order_of_rows() -> None:
     shuffled = Ratings(history.user[mixed], history.item[mixed], history.rating[mixed])
     for one, other in zip(ranking.fold_in(graphs, history), ranking.fold_in(graphs, shuffled), strict=True):
         assert np.allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_a_cell_is_predicted_from_its_user_s_history() -> None:
+    data, graphs = tiny.twin("movies-rbm"), Graphs(tiny.exported("movies-rbm").graphs)
+    _, whole = ranking.fold_in(graphs, data.train)
+    unknown = Ratings(data.cells.user, np.where(data.cells.user % 5 == 0, -1, data.cells.item), data.cells.rating)
+    expected = np.where(unknown.item >= 0, whole[unknown.user, unknown.item], 2.5)
+    for rows in (64, 7, 1_000):
+        assert np.allclose(ranking.predict(graphs, data.train, unknown, 2.5, rows), expected, rtol=0, atol=1e-5)
+
+
+def test_what_is_relevant_is_said_as_the_data_say_it() -> None:
+    data, graphs = tiny.twin("movies-rbm"), Graphs(tiny.exported("movies-rbm").graphs)
+    metrics = ranking.evaluate(graphs, replace(data, liked=3.5, name="own ratings"))
+    assert metrics[0].protocol.endswith("relevant: targets rated 3.5 or more")
+    assert {metric.data.partition(",")[0] for metric in metrics} == {"own ratings"}
+
+
+def test_where_all_ratings_are_the_same_none_is_predicted() -> None:
+    data, graphs = tiny.twin("movies-rbm"), Graphs(tiny.exported("movies-rbm").graphs)
+    parts = {name: getattr(data, name) for name in ("train", "cells", "foldin", "targets")}
+    likes = {name: replace(part, rating=np.ones_like(part.rating)) for name, part in parts.items()}
+    metrics = ranking.evaluate(graphs, replace(data, levels=(0.0, 1.0), liked=1.0, **likes))
+    assert [metric.name for metric in metrics] == ["NDCG@10", "Recall@20"]
 
 
 def test_every_figure_stands_beside_its_baseline() -> None:
