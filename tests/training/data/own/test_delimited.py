@@ -75,7 +75,7 @@ def test_rows_and_lines_are_those_of_the_standard_library(
 @example(b'a,b\n"')
 @example(b'"')
 @example(b"\x00,\x00\n")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_any_bytes_are_rows_or_a_refusal(file: Path, data: bytes) -> None:
     try:
         table = opened(file, data)

@@ -158,7 +158,7 @@ cells = st.text(st.characters(codec="utf-8"), max_size=8).map(lambda text: '"' +
 
 
 @given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=6), st.tuples(cells, cells))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_is_read_can_be_served(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], names: tuple[str, str]
 ) -> None:

@@ -369,7 +369,7 @@ def test_more_items_and_levels_than_a_network_can_hold_are_refused(file: Path) -
 @given(st.binary(max_size=60) | st.text(st.sampled_from('u1,;\t"\n\r.-e'), max_size=40).map(str.encode))
 @example(b"u,i,1e-400\n")
 @example(b"u,i,5,9999-12-31T23:59:59+00:00\n")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_bytes_are_data_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, header: str, data: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "any.csv"
     good = spell(rows()) if header else spell(rows(), header="")
