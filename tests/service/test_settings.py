@@ -39,6 +39,12 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.read()
 
 
+def test_no_number_of_workers_is_one_per_core() -> None:
+    assert Settings().processes == 1
+    assert Settings(workers=3).processes == 3
+    assert Settings(workers=0).processes == len(os.sched_getaffinity(0))
+
+
 def test_settings_never_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1
