@@ -17,8 +17,6 @@ MOST_NUMBERS = 1024
 MOST_STEPS = 1000
 MOST_AMOUNT = 10.0
 SOURCES = ("latents", "interpolate", "lattice", "edit")
-OWN = ("latents", "edit")
-"""Sources that are the caller's own: no class is drawn for them."""
 COUNTED = {"latents": ("latents",), "interpolate": ("interpolate", "steps"), "lattice": ("lattice", "size")}
 """What says how many pictures there are, by source; `edit` makes one."""
 
@@ -97,7 +95,7 @@ class GenerateRequest(call.Body):
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "title": "Class"}),
         Field(alias="class"),
     ] = None
-    """Number or name of a class of the model. Absent: drawn from the seed, but for latents and edit, which need it."""
+    """Number or name of a class of the model. Absent: drawn from the seed."""
     truncation: Annotated[float, Field(gt=0, le=1)] = 1.0
     """What is drawn from a seed is multiplied by this: less variety, more typical pictures."""
     form: Literal["single"] | None = None
@@ -155,8 +153,8 @@ def settle(ask: GenerateRequest, task: Generate) -> tuple[int | None, int | None
         InvalidFields: the class is not the model's, or its last picture's seed would be too large.
     """
     label = _label(ask, task)
-    if ask.sources and not _draws_class(ask, task):
-        return None, label
+    if ask.sources and (label is not None or not task.classes):
+        return ask.seed, label
     seed = secrets.randbelow(2**32) if ask.seed is None else ask.seed
     if ask.sources:
         return seed, latents.drawn(seed, task.latent_size, len(task.classes))[1]
@@ -171,16 +169,11 @@ def _conflicts(ask: GenerateRequest, task: Generate) -> list[Fault]:
     faults = [Fault(call.pointer(name), f"does not go with {first}") for name in others]
     if first and "count" in ask.model_fields_set:
         faults.append(Fault("/count", f"does not go with {first}, which says how many pictures there are"))
-    if first and ask.seed is not None and not _draws_class(ask, task):
-        faults.append(Fault("/seed", f"would decide nothing beside {first}"))
+    if ask.latents is not None and ask.seed is not None:
+        faults.append(Fault("/seed", "does not go with latents"))
     if first and "truncation" in ask.model_fields_set and all(end.seed is None for _, end in _ends(ask)):
         faults.append(Fault("/truncation", f"is for latents that are drawn from a seed; {first} draws none"))
     return faults
-
-
-def _draws_class(ask: GenerateRequest, task: Generate) -> bool:
-    """Whether a seed beside a source has the class to draw."""
-    return bool(task.classes) and ask.klass is None and not set(ask.sources) & set(OWN)
 
 
 def _of_latents(ask: GenerateRequest, task: Generate) -> list[Fault]:
@@ -236,8 +229,6 @@ def _label(ask: GenerateRequest, task: Generate) -> int | None:
     """The number of the class that was given; None if none was."""
     given, names = ask.klass, task.classes
     if given is None:
-        if names and set(ask.sources) & set(OWN):
-            raise InvalidFields([Fault("/class", f"is needed with {ask.sources[0]}: {', '.join(names)}")])
         return None
     if not names:
         raise InvalidFields([Fault("/class", "this model has no classes")])

@@ -87,17 +87,19 @@ DIVERSITY = (
     f"Puts the {POOL} items of the best scores in another order, by maximal marginal relevance (Carbonell & Goldstein "
     "1998): the next item is always the one with the greatest (1 - diversity) x its score - diversity x its greatest "
     f"likeness to an item before it. Scores are scaled to 0..1 over those {POOL}; likeness is the cosine of what "
-    f"liking either item adds to all scores. The items after those {POOL} follow by score, and `score` is still "
-    "the model's. 0: by score alone. The trade: a list that repeats itself less, and hits less often. With the shipped "
-    "movies-rbm, 0.3 costs some 2 per cent of NDCG@10, 0.5 an eighth, 1 more than half."
+    "liking either item adds to all scores. In the answer `score` is this sum, scaled back to the scores of those "
+    f"{POOL}, and the items after them follow by their own. 0: by score alone. The trade: a list that repeats itself "
+    "less, and hits less often. With the shipped movies-rbm, 0.3 costs some 2 per cent of NDCG@10, 0.5 an eighth, 1 "
+    "more than half."
 )
 NOVELTY = (
     f"Prefers the less popular among the {POOL} items of the best scores: these are put in the order of (1 - novelty) "
     "x score + novelty x self-information, which is -log2 of the share of users who liked the item (Zhou et al. 2010); "
-    f"both are scaled to 0..1 over those {POOL}. With `diversity`, this sum takes the score's place there. The items "
-    f"after those {POOL} follow by score, and `score` is still the model's. 0: by score alone. The trade: items that "
-    "the user knows less likely already, and likes less likely. With the shipped movies-rbm, 0.1 costs next to nothing "
-    "of NDCG@10, 0.3 some 5 per cent, 0.5 more than a third, 1 nine tenths."
+    f"both are scaled to 0..1 over those {POOL}. With `diversity`, this sum takes the score's place there. In the "
+    f"answer `score` is this sum, scaled back to the scores of those {POOL}, and the items after them follow by their "
+    "own. 0: by score alone. The trade: items that the user knows less likely already, and likes less likely. With the "
+    "shipped movies-rbm, 0.1 costs next to nothing of NDCG@10, 0.3 some 5 per cent, 0.5 more than a third, 1 nine "
+    "tenths."
 )
 
 
@@ -172,10 +174,12 @@ async def _user(
             listable[list(history.index)] = False
         ordered = order(score, listable)
         page = ordered[ask.offset : ask.offset + ask.count]
+        told = score[page]
     if (ask.diversity or ask.novelty) and ask.offset < len(ordered[:POOL]):
-        page = (await _rearranged(ask, model, catalogue, score, ordered, clock))[ask.offset :]
+        page, told = await _rearranged(ask, model, catalogue, score, ordered, clock)
+        page, told = page[ask.offset :], told[ask.offset :]
     with clock.stage("encode"):
-        scores = rounded(score[page]).tolist()
+        scores = rounded(told).tolist()
         ratings = rounded(np.clip(row["predicted_rating"][page], task.rating_low, task.rating_high)).tolist()
         items = [
             {
@@ -205,17 +209,24 @@ async def _rearranged(
     score: NDArray[Any],
     ordered: NDArray[np.intp],
     clock: Clock,
-) -> NDArray[np.intp]:
-    """The list as far as the page goes, when the first POOL items are put in order by novelty and diversity."""
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The list as far as the page goes and what orders it, the first POOL items ordered by novelty and diversity.
+
+    What orders these is on the scale of their scores, so that the list goes on where they end.
+    """
     pool, end = ordered[:POOL], ask.offset + ask.count
     with clock.stage("encode"):
-        worth = novel(score[pool], catalogue.information[pool], ask.novelty)
-        if not ask.diversity:
-            return np.concatenate([pool[np.argsort(-rounded(worth), kind="stable")], ordered[POOL:]])[:end]
-    assert model.profiles is not None
-    units = await model.profiles.units(pool, clock)
-    with clock.stage("encode"):
-        return np.concatenate([pool[diverse(worth, units, ask.diversity, end)], ordered[POOL:]])[:end]
+        worth = rounded(novel(score[pool], catalogue.information[pool], ask.novelty))
+        places = np.argsort(-worth, kind="stable")[:end]
+        values = worth[places]
+    if ask.diversity:
+        assert model.profiles is not None
+        units = await model.profiles.units(pool, clock)
+        with clock.stage("encode"):
+            places, values = diverse(worth, units, ask.diversity, end)
+    low, high = score[pool].min(), score[pool].max()
+    rest = ordered[POOL:end]
+    return np.concatenate([pool[places], rest]), np.concatenate([low + (high - low) * values, score[rest]])
 
 
 async def _reasons(

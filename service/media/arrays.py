@@ -19,7 +19,7 @@ MOST_HEADER = 4096
 """Bytes; what four axes need is a twentieth of it."""
 MOST_DIGITS = 12
 """Of an axis."""
-TYPES = {"|u1": np.uint8, "<u2": np.uint16, "<f4": np.float32, "<f8": np.float64}
+TYPES = ("|u1", "<u2", ">u2", "<f4", ">f4", "<f8", ">f8")
 LOWEST, HIGHEST = -4, 5
 """Floats that reach a graph as they are."""
 CHANNELS = (1, 3)
@@ -32,6 +32,7 @@ class Layout(NamedTuple):
 
     dtype: Any
     shape: tuple[int, ...]
+    fortran: bool
     start: int
 
 
@@ -41,21 +42,20 @@ def header(data: bytes) -> Header:
     Raises:
         UnreadableArray: not an array of pictures, or the body is shorter or longer than the header says.
     """
-    dtype, shape, _ = _layout(data)
+    dtype, shape, _, _ = _layout(data)
     stacked = len(shape) == 4
-    return Header(NPY, shape[1:] if stacked else shape, dtype, count=shape[0] if stacked else 1, stacked=stacked)
+    return Header(NPY, shape[1:] if stacked else shape, dtype.type, count=shape[0] if stacked else 1, stacked=stacked)
 
 
 def read(data: bytes) -> list[Picture]:
-    """The pictures of an array whose header was read; their pixels are those of `data`.
+    """The pictures of an array whose header was read; where nothing must be moved, their pixels are those of `data`.
 
     Raises:
         UnreadableArray: a float is out of range or not finite.
     """
-    dtype, shape, start = _layout(data)
-    values: NDArray[Any] = np.frombuffer(data, dtype, offset=start).reshape(shape)
-    if not values.flags.aligned:  # by the length of the header
-        values = values.copy()
+    dtype, shape, fortran, start = _layout(data)
+    stored: NDArray[Any] = np.frombuffer(data, dtype, offset=start).reshape(shape, order="F" if fortran else "C")
+    values = np.require(stored, dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
     if values.dtype.kind == "f":
         low, high = values.min(), values.max()  # of which NaN is one if there is any
         if not (low >= LOWEST and high <= HIGHEST):
@@ -85,22 +85,22 @@ def _layout(data: bytes) -> Layout:
     start = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
     if start > len(data) or start > MOST_HEADER:
         raise UnreadableArray("The array's header is cut off or too long.")
-    kind, shape = _entries(data[8 + size : start])
+    kind, shape, fortran = _entries(data[8 + size : start])
     if not 2 <= len(shape) <= 4 or 0 in shape:
         raise UnreadableArray(f"The array has the shape {shape}; pictures are [H,W], [H,W,C] or [B,H,W,C].")
     if len(shape) > 2 and shape[-1] not in CHANNELS:
         raise UnreadableArray(
             f"The array's last axis has {shape[-1]} channels; pictures have 1 or 3. Grey ones are stacked as [B,H,W,1]."
         )
-    dtype: Any = TYPES[kind]
-    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    dtype = np.dtype(kind)
+    needed = math.prod(shape) * dtype.itemsize
     if len(data) - start != needed:
         raise UnreadableArray(f"The array's values have {len(data) - start} bytes; its header says {needed}.")
-    return Layout(dtype, shape, start)
+    return Layout(dtype, shape, fortran, start)
 
 
-def _entries(text: bytes) -> tuple[str, tuple[int, ...]]:
-    """Type and shape, as the header spells them."""
+def _entries(text: bytes) -> tuple[str, tuple[int, ...], bool]:
+    """Type, shape and whether the first axis is the fastest, as the header spells them."""
     spelled = text.decode("latin-1").strip()
     inside, found, place = spelled[1:-1].strip(), dict[str, str](), 0
     while place < len(inside) and (match := ENTRY.match(inside, place)):
@@ -115,6 +115,6 @@ def _entries(text: bytes) -> tuple[str, tuple[int, ...]]:
     kind = found["descr"].strip("'")
     if kind not in TYPES:
         raise UnreadableArray(f"Arrays of type {kind:.40} are not read; send {', '.join(TYPES)}.")
-    if found["fortran_order"] != "False":
-        raise UnreadableArray("Arrays in Fortran order are not read; send numpy.ascontiguousarray of it.")
-    return kind, tuple(map(int, axes))
+    if found["fortran_order"] not in ("True", "False"):
+        raise UnreadableArray("The array's header cannot be read.")
+    return kind, tuple(map(int, axes)), found["fortran_order"] == "True"

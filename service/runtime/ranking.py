@@ -170,26 +170,35 @@ def novel(score: NDArray[Any], information: NDArray[Any], novelty: float) -> NDA
     return (1 - novelty) * _scaled(rounded(score)) + novelty * _scaled(information)
 
 
-def diverse(worth: NDArray[np.float64], units: NDArray[np.floating], diversity: float, most: int) -> NDArray[np.intp]:
-    """The first `most` of K items by maximal marginal relevance (Carbonell & Goldstein, SIGIR 1998).
+def diverse(
+    worth: NDArray[np.float64], units: NDArray[np.floating], diversity: float, most: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The first `most` of K items by maximal marginal relevance (Carbonell & Goldstein, SIGIR 1998), and their values.
 
     The next is always the one with the greatest (1 - diversity) * worth [K] - diversity * (its
     greatest likeness to those before it); among equals the one that stands first. So a longer
     list begins with the shorter one. The likeness of two items is the product of their rows of
     `units` [K,D], which have length 1.
+
+    An item's value is that sum when it was chosen, scaled from -diversity..1 to 0..1. It never
+    rises along the list: what is chosen only takes from what others are worth. Before the first
+    choice the likeness is -1, its least.
     """
     chosen: list[int] = []
+    values: list[float] = []
     worth = (1 - diversity) * worth
-    nearest = np.zeros(len(worth))
+    nearest = np.full(len(worth), -1.0)
     while len(chosen) < min(most, len(worth)):
-        best = int(np.argmax(rounded(worth - diversity * nearest)))
+        relevance = rounded(worth - diversity * nearest)
+        best = int(np.argmax(relevance))
         # One product with a vector for each item listed: BLAS would share the product of all with all among
         # threads, which spin, and takes a hundred times longer when other processes want the same cores.
         likeness = units @ units[best]
-        nearest = np.maximum(nearest, likeness) if chosen else likeness
+        nearest = np.maximum(nearest, likeness)
         worth[best] = -np.inf
         chosen.append(best)
-    return np.array(chosen, np.intp)
+        values.append((relevance[best] + diversity) / (1 + diversity))
+    return np.array(chosen, np.intp), np.array(values)
 
 
 def _scaled(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -111,6 +111,21 @@ def test_the_class_is_given_or_that_of_the_seed(client: Client, fields: dict[str
     assert drawn.json() == ask(client, "application/json", seed=seed, **fields).json()
 
 
+def test_latents_without_a_class_have_that_of_the_seed_that_is_told(client: Client) -> None:
+    drawn = ask(client, "application/json", latents=[latent(1), latent(2)])
+    draw = np.random.Generator(np.random.PCG64(int(drawn.headers["x-seed"])))
+    draw.standard_normal(4, np.float32)
+    fields = {"latents": [latent(1), latent(2)], "class": int(draw.integers(10))}
+    assert drawn.json()["images"] == ask(client, "application/json", **fields).json()["images"]
+
+
+def test_a_seed_that_has_nothing_to_decide_is_told_and_changes_nothing(client: Client) -> None:
+    for fields in ({"interpolate": SEEDS, "class": 1}, {"lattice": {"size": 2}, "model": "digits-vae"}):
+        plain, seeded = ask(client, "application/zip", **fields), ask(client, "application/zip", seed=4, **fields)
+        assert seeded.headers["x-seed"] == "4"
+        assert seeded.content == plain.content
+
+
 @pytest.mark.parametrize("accept", ["image/png", "application/zip", "application/json"])
 def test_no_seed_is_told_where_none_decides_anything(client: Client, accept: str) -> None:
     for fields in (
@@ -151,17 +166,12 @@ def lattice(**changed: Any) -> dict[str, Any]:
         ({"lattice": LATTICE, "count": 4}, ["/count"]),
         ({"edit": EDIT, "count": 1}, ["/count"]),
         ({"latents": [LATENT], "seed": 1}, ["/seed"]),
-        ({"edit": EDIT, "seed": 1}, ["/seed"]),
-        ({"lattice": LATTICE, "class": 1, "seed": 1}, ["/seed"]),
-        ({"lattice": LATTICE, "model": "digits-vae", "seed": 1}, ["/seed"]),
-        ({"interpolate": SEEDS, "model": "digits-vae", "seed": 1}, ["/seed"]),
         ({"latents": [LATENT], "truncation": 0.5}, ["/truncation"]),
         ({"lattice": LATTICE, "truncation": 1.0}, ["/truncation"]),
         ({"edit": EDIT, "truncation": 0.5}, ["/truncation"]),
         ({"interpolate": ENDS, "truncation": 0.5}, ["/truncation"]),
         ({"latents": [LATENT], "count": 1, "seed": 1, "truncation": 1}, ["/count", "/seed", "/truncation"]),
         # classes
-        ({"latents": [LATENT]}, ["/class"]),
         ({"latents": [LATENT], "class": 10}, ["/class"]),
         ({"lattice": LATTICE, "class": "ten"}, ["/class"]),
         ({"latents": [LATENT], "model": "digits-vae", "class": 1}, ["/class"]),

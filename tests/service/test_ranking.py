@@ -25,14 +25,21 @@ UNITS = np.array([[1, 0], [1, 0], [0, 1], [-1, 0]], np.float32)
     ],
 )
 def test_maximal_marginal_relevance_by_hand(diversity: float, listed: list[int]) -> None:
-    assert diverse(WORTH, UNITS, diversity, 4).tolist() == listed
+    assert diverse(WORTH, UNITS, diversity, 4)[0].tolist() == listed
+
+
+def test_values_by_hand() -> None:
+    # .5 + .5, then .25 - 0 and so on, from -.5..1 to 0..1; the last is the first again.
+    _, values = diverse(WORTH, UNITS, 0.5, 4)
+    assert values.tolist() == pytest.approx([(0.5 + 0.5 + 0.5) / 1.5, (0.5 + 0.5) / 1.5, 0.75 / 1.5, 0.45 / 1.5])
+    assert diverse(WORTH, UNITS, 0, 4)[1].tolist() == pytest.approx(WORTH.tolist())
 
 
 def test_an_item_is_compared_with_the_one_it_is_most_like() -> None:
     worth = np.array([1, 0.9, 0.8, 0.7])
     units = np.array([[1, 0, 0], [0, 1, 0], [0, 0.8, 0.6], [0.6, 0, 0.8]], np.float32)
     # Like the sum of all before them, the last two would be even.
-    assert diverse(worth, units, 0.5, 4).tolist() == [0, 1, 3, 2]
+    assert diverse(worth, units, 0.5, 4)[0].tolist() == [0, 1, 3, 2]
 
 
 items = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12)
@@ -43,9 +50,12 @@ items = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 
 def test_a_longer_list_begins_with_the_shorter(rows: list[tuple[int, int, int]], diversity: float, most: int) -> None:
     table = np.array(rows, float)  # small integers: ties are common
     units = table[:, 1:] / np.maximum(np.linalg.norm(table[:, 1:], axis=1, keepdims=True), 1)
-    whole = diverse(table[:, 0] / 3, units, diversity, len(rows)).tolist()
-    assert sorted(whole) == list(range(len(rows)))
-    assert diverse(table[:, 0] / 3, units, diversity, most).tolist() == whole[:most]
+    whole, values = diverse(table[:, 0] / 3, units, diversity, len(rows))
+    assert sorted(whole.tolist()) == list(range(len(rows)))
+    assert diverse(table[:, 0] / 3, units, diversity, most)[0].tolist() == whole.tolist()[:most]
+    assert (np.diff(values) <= 0).all()
+    assert values.min() >= 0
+    assert values.max() <= 1
 
 
 def catalogue(*popularity: float) -> Catalogue:

@@ -252,6 +252,10 @@ def test_diversity_and_novelty_are_as_they_are_defined(client: httpx.Client, div
     (other,) = lists(client, count=40, diversity=diversity, novelty=novelty)
     assert ids(other) == by_hand(user, diversity, novelty)
     assert ids(other) != ids(user)
+    scores = [item.pop("score") for item in other["items"]]
+    assert scores == sorted(scores, reverse=True)
+    plain = [item.pop("score") for item in user["items"]]
+    assert min(plain) <= scores[-1] <= scores[0] <= max(plain)
     assert sorted(other["items"], key=lambda item: item["item"]) == sorted(user["items"], key=lambda item: item["item"])
 
 
@@ -306,6 +310,8 @@ def test_pages_never_overlap_under_any_knob(
         for item in lists(wide, user, count=size, offset=offset, **fields)[0]["items"]
     ]
     assert pages == whole["items"]
+    scores = [item["score"] for item in pages]
+    assert scores == sorted(scores, reverse=True)
     (plain,) = lists(wide, user, count=260, allow=fields["allow"])
     assert sorted(ids(whole)) == sorted(ids(plain))
     assert ids(whole)[POOL:] == ids(plain)[POOL:]
