@@ -137,9 +137,9 @@ class BodyTooLarge(Problem):
 
 
 class PictureTooLarge(Problem):
-    """The picture has more pixels than HARMONIUM_MAX_PIXELS allows, or a side above 65,535.
+    """The pictures of the call have more pixels together than HARMONIUM_MAX_PIXELS allows, or one a side above 65,500.
 
-    The size is read from the header, before anything is decoded.
+    Sizes are read from the headers, before anything is decoded.
     """
 
     status, title = 413, "The picture is too large"
@@ -165,7 +165,11 @@ class InvalidFields(Problem):
 
 
 class UnreadablePicture(Problem):
-    """The bytes are not a picture of the type that Content-Type names, are cut off, or of a kind that is not read."""
+    """The bytes are not a picture of the type that they should be, are cut off, or of a kind that is not read.
+
+    Read are PNG, JPEG, WebP and TIFF: one frame of grey, palette or RGB, with alpha or without, 8 bit a channel, or
+    16-bit grey. A TIFF may be uncompressed, or compressed by LZW, Deflate or PackBits.
+    """
 
     status, title = 422, "The picture cannot be read"
 

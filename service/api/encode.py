@@ -93,15 +93,16 @@ async def encode(request: Request) -> Response:
             if form == NPY:
                 codes = np.stack([[row["mean"], row["log_variance"]] for row in rows])
                 return call.answer(arrays.write(codes), NPY, model)
-            encodings = [_encoding(row, options.sample, place) for place, row in enumerate(rows)]
-            for encoding, row, (image, _) in zip(encodings, drawn, fitted, strict=bool(drawn)):
+            encodings: list[dict[str, Any]] = []
+            for place, (row, (image, inverted)) in enumerate(zip(rows, fitted, strict=True)):
                 clock.check()
-                encoding |= _reconstruction(row["image"], image, task)
-            for encoding, (_, inverted) in zip(encodings, fitted, strict=True):
-                encoding["inverted"] = inverted
+                encoding = _encoding(row, options.sample, place)
+                if options.reconstruct:
+                    encoding |= _reconstruction(drawn[place]["image"], image, task)
+                encodings.append(encoding | {"inverted": inverted})
             return call.json_answer({"encodings": encodings}, model)
 
-    return await sent.work(request, answer, size if options.reconstruct else 0)
+    return await sent.work(request, answer, size if options.reconstruct else found.count * task.latent_size)
 
 
 def _form(forms: Sequence[str], options: Options) -> str:

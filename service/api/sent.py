@@ -29,8 +29,15 @@ SMALL_PIXELS = 256 * 256
 class Body(call.Body):
     """What JSON bodies have beside the options."""
 
-    images: Annotated[list[str], FailFast(), Field(min_length=1, max_length=MOST_IMAGES)]
-    """Each a file (PNG, JPEG, WebP, TIFF or npy) in base64; a stack counts as the pictures it holds."""
+    images: Annotated[
+        list[str],
+        FailFast(),
+        Field(
+            min_length=1,
+            max_length=MOST_IMAGES,
+            description="Each a file (PNG, JPEG, WebP, TIFF, npy) in base64. A stack counts as the pictures it holds.",
+        ),
+    ]
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,9 @@ class Sent:
             UnreadablePicture, UnreadableArray.
         """
         for part in self.parts:
-            between()
-            yield from part.read()
+            for picture in part.read():
+                between()
+                yield picture
 
 
 async def options(request: Request, kind: str, query: type[Query], body: type[Fields]) -> Query | Fields:

@@ -20,6 +20,8 @@ INTEGERS = {3: "H", 4: "I", 13: "I"}
 """Types SHORT, LONG and IFD, as `struct` spells them."""
 INLINE = 4
 """Bytes of values that stand in the entry itself."""
+MOST_TAGS = 1000
+"""Of one directory; cameras write some sixty."""
 MOST_NUMBERS = 2**18
 """Values of one directory that are read one by one: more than the tallest picture has strips."""
 
@@ -35,7 +37,7 @@ class Directory:
         """Read the directory at byte `start`, by default the first.
 
         Raises:
-            BrokenDirectory: there is none, it is cut off, or it has more than `MOST_NUMBERS` values.
+            BrokenDirectory: there is none, it is cut off, or has more tags or values than are read.
         """
         if data[:4] not in ORDERS or len(data) < 8:
             raise BrokenDirectory("it does not begin like one")
@@ -44,6 +46,8 @@ class Directory:
         if start + 2 > len(data):
             raise BrokenDirectory("its tags lie outside")
         count, self._start = self._number("H", start), start + 2
+        if count > MOST_TAGS:
+            raise BrokenDirectory(f"it has {count} tags; {MOST_TAGS} are read")
         end = self._start + 12 * count
         if end + 4 > len(data):
             raise BrokenDirectory("its tags are cut off")

@@ -124,9 +124,7 @@ def _chunks(data: bytes) -> Iterator[Chunk]:
             return
         parts, others = (parts + 1, others) if kind == b"IDAT" else (parts, others + 1)
         if parts > MOST_PARTS or others > MOST_CHUNKS:
-            raise UnreadablePicture(
-                f"The PNG has more chunks than are read: {MOST_PARTS} of pixels, {MOST_CHUNKS} others."
-            )
+            raise UnreadablePicture(f"The PNG has more than {MOST_PARTS} chunks of pixels, or {MOST_CHUNKS} others.")
         yield Chunk(kind, place + 8, size)
         place += 12 + size
     raise cut_off(FORM)

@@ -89,6 +89,8 @@ def _kind(tags: Directory) -> tuple[int, int, int]:
         raise UnreadablePicture(f"{MODELS.get(model, f'Colour model {model}')} is not read; send the picture as RGB.")
     if set(tags.integers(SAMPLE_FORMAT)) - {1}:
         raise UnreadablePicture("Of TIFF samples only unsigned integers are read; send floats as a NumPy array.")
+    if _one(tags, PLANES, 1) != 1:  # of which Pillow reads some wrongly, without a word
+        raise UnreadablePicture("The TIFF's channels are stored apart; send a pixel's samples side by side.")
     samples, extra = _one(tags, SAMPLES, 1), tags.integers(EXTRA)
     colours = 3 if model == RGB else 1
     if samples - colours not in (0, 1) or len(extra) not in (0, samples - colours) or set(extra) - {1, 2}:
@@ -108,24 +110,27 @@ def _check_layout(data: bytes, tags: Directory) -> None:
     """That all strips or tiles are there, and of sizes that fit the picture."""
     width, height = _one(tags, WIDTH), _one(tags, HEIGHT)
     bits, samples, _ = _kind(tags)
-    planes = samples if _one(tags, PLANES, 1) == 2 else 1
-    if TILES in tags:
+    tiled = TILES in tags
+    if (STRIPS in tags) == tiled or (TILE_WIDTH in tags) != tiled:
+        raise BrokenDirectory("it has not either strips or tiles")
+    if tiled:
         wide, high = _one(tags, TILE_WIDTH), _one(tags, TILE_HEIGHT)
         if not 0 < wide <= max(MAX_TILE, width + 15) or not 0 < high <= max(MAX_TILE, height + 15):
             raise BrokenDirectory(f"its tiles are of {wide} x {high} pixels")
-        rows = np.full(math.ceil(width / wide) * math.ceil(height / high), high)
         starts, sizes = tags.integers(TILES), tags.integers(TILE_BYTES)
     else:
         wide, high = width, min(_one(tags, STRIP_ROWS, height), height)
         if not high:
             raise BrokenDirectory("its strips have no rows")
-        rows = np.minimum(high, height - np.arange(0, height, high))
         starts, sizes = tags.integers(STRIPS), tags.integers(STRIP_BYTES)
-    if not len(starts) == len(sizes) == len(rows) * planes:
-        raise BrokenDirectory(f"it has {len(starts)} strips or tiles in place of {len(rows) * planes}")
-    ends = np.array(starts) + np.array(sizes)
-    needed = rows * math.ceil(wide * bits * samples // planes / 8) if _one(tags, COMPRESSION, NONE) == NONE else 1
-    if (ends > len(data)).any() or (np.array(sizes) < np.tile(needed, planes)).any():
+    count = math.ceil(width / wide) * math.ceil(height / high)
+    if not len(starts) == len(sizes) == count:
+        raise BrokenDirectory(f"it has {len(starts)} strips or tiles in place of {count}")
+    rows = np.full(count, high)
+    if not tiled:
+        rows[-1] = height - (count - 1) * high
+    least = rows * math.ceil(wide * bits * samples / 8) if _one(tags, COMPRESSION, NONE) == NONE else 1
+    if (np.array(starts) + np.array(sizes) > len(data)).any() or (np.array(sizes) < least).any():
         raise cut_off(FORM)
 
 

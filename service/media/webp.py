@@ -16,7 +16,7 @@ FORM = "WebP"
 MAX_SIDE = 16_383
 """What the format holds."""
 MOST_CHUNKS = 1000
-EXTENDED, LOSSY, LOSSLESS, ANIMATED = b"VP8X", b"VP8 ", b"VP8L", (b"ANIM", b"ANMF")
+EXTENDED, LOSSY, LOSSLESS, ALPHA, ANIMATED = b"VP8X", b"VP8 ", b"VP8L", b"ALPH", (b"ANIM", b"ANMF")
 ANIMATION, CLEAR = 0x02, 0x10
 """Flags of the extended header."""
 
@@ -36,9 +36,9 @@ def header(data: bytes) -> Header:
         raise UnreadablePicture("The picture is an animation; send one frame.")
     width, height, clear = _frame(chunks)
     if extended:
-        clear = bool(extended[0] & CLEAR)
         if (width, height) != tuple(1 + int.from_bytes(extended[at : at + 3], "little") for at in (4, 7)):
             raise UnreadablePicture("The WebP tells of two different sizes.")
+        clear = clear or (LOSSY in chunks and (ALPHA in chunks or bool(extended[0] & CLEAR)))
     turn, _ = upright(_exif(chunks))
     sides = (width, height) if turn in ASIDE else (height, width)
     return Header(WEBP, (*sides, 3), np.uint8, clear)

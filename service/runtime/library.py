@@ -32,6 +32,8 @@ log = logging.getLogger("service.library")
 
 RUN_RATINGS = 32_768
 """Ratings, padding included, in one run of a recommender: the graph gathers a row of weights for each."""
+RUN_PIXELS = 2**14
+"""Pixels in one run of an encoder, which takes as long for many pictures as for each alone, and holds the loop."""
 
 Row = dict[str, NDArray[Any]]
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -61,7 +63,9 @@ class Model:
         if recommend:
             self._batch("score", recommend.graphs["score"].max_batch, settings.max_queue_ratings, "MAX_QUEUE_RATINGS")
         if encode := self.manifest.task(Encode):
-            self._batch("encode", encode.graphs["encode"].max_batch, settings.max_queue_rows, "MAX_QUEUE_ROWS")
+            most = max(2, RUN_PIXELS // (encode.height * encode.width))
+            rows = min(most, encode.graphs["encode"].max_batch)
+            self._batch("encode", rows, settings.max_queue_rows, "MAX_QUEUE_ROWS")
         if self.manifest.task(Generate):
             # One at a time: a batch gains nothing here, and alone a picture's bytes depend on its seed only.
             self._batch("decode", 1, settings.max_queue_rows, "MAX_QUEUE_ROWS")

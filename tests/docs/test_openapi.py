@@ -7,7 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.schema import EncodeAnswer, GenerateAnswer, ItemsAnswer, RecommendAnswer, SimilarAnswer
+from service.api.schema import (
+    DenoiseAnswer,
+    EncodeAnswer,
+    GenerateAnswer,
+    ItemsAnswer,
+    RecommendAnswer,
+    SimilarAnswer,
+)
 from service.problems import KINDS
 from tests.docs.openapi import COMMITTED
 from tests.docs.openapi import document as written
@@ -98,6 +105,9 @@ def test_answers_are_as_they_are_described(client: httpx.Client) -> None:
     SimilarAnswer.model_validate_json(answer.content, strict=True)
     answer = client.post("/v1/encode?sample=1", content=png(8, 8), headers={"content-type": "image/png"})
     EncodeAnswer.model_validate_json(answer.content, strict=True)
+    accept = {"content-type": "image/png", "accept": "application/json"}
+    answer = client.post("/v1/denoise", content=png(8, 8), headers=accept)
+    DenoiseAnswer.model_validate_json(answer.content, strict=True)
     answer = client.post("/v1/generate", json={"count": 2}, headers={"accept": "application/json"})
     GenerateAnswer.model_validate_json(answer.content, strict=True)
 

@@ -16,7 +16,7 @@ from service.api.recommend import MOST_ENTRIES, MOST_LISTED, OTHER_VALUES
 from service.app import create_app
 from service.runtime.clock import Clock
 from service.runtime.ranking import Catalogue, ListRule
-from service.settings import MOST_PICTURES, MOST_RATINGS, MOST_USERS, Settings
+from service.settings import MOST_IMAGES, MOST_PICTURES, MOST_RATINGS, MOST_USERS, Settings
 from service.state import State
 from tests.service.conftest import refused, serving
 from tests.versions import film_items, recommend
@@ -112,7 +112,13 @@ def test_latents_have_a_ceiling(client: httpx.Client, latents: Any, pointer: str
 
 
 @pytest.mark.parametrize(
-    ("setting", "most"), [("max_users", MOST_USERS), ("max_ratings", MOST_RATINGS), ("max_pictures", MOST_PICTURES)]
+    ("setting", "most"),
+    [
+        ("max_users", MOST_USERS),
+        ("max_ratings", MOST_RATINGS),
+        ("max_pictures", MOST_PICTURES),
+        ("max_images", MOST_IMAGES),
+    ],
 )
 def test_a_setting_cannot_pass_the_ceiling(setting: str, most: int) -> None:
     assert getattr(Settings(**{setting: most}), setting) == most

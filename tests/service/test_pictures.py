@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from service.media import pictures as media
 from service.media.exif import ORIENTATION
-from service.media.negotiation import JPEG, PNG
+from service.media.jpeg import MOST_SEGMENTS
+from service.media.negotiation import JPEG, PNG, TIFF, WEBP
 from service.media.picture import Picture
 from service.media.pictures import MAX_SIDE, inspect, loses, write
-from service.problems import PictureTooLarge, UnreadablePicture
+from service.media.png import MOST_CHUNKS, MOST_PARTS
+from service.problems import PictureTooLarge, Problem, UnreadablePicture
 from tests.service.conftest import encoded, opened, pixels, png
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -205,6 +209,108 @@ def test_text_bombs_are_refused() -> None:
     info.add_text("bomb", "0" * 10_000_000, zip=True)
     with pytest.raises(UnreadablePicture):
         read(encoded(Image.new("L", (4, 4)), pnginfo=info), PNG)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_exif_of_a_png_may_come_after_the_pixels(orientation: int, last: bool) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION], exif[0x010F] = orientation, "Maker"
+    chunk = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    data = handmade(3, 2, 8, 0, bytes([0, 1, 2, 3, 0, 4, 5, 6]), *([] if last else [chunk]))
+    if last:
+        end = data.rindex(b"IEND") - 4
+        data = data[:end] + handmade(1, 1, 8, 0, b"", chunk)[33 : 33 + 8 + len(chunk)] + data[end:]
+    picture = read(data, PNG)
+    grey = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
+    assert np.array_equal(picture.pixels, grey if orientation == 1 else np.rot90(grey, -1))
+    assert inspect(data, PNG, 100).shape == picture.pixels.shape
+    assert opened(write(picture, PNG)).getexif()[0x010F] == "Maker"
+
+
+def test_a_colour_key_after_the_pixels_is_refused() -> None:
+    data = handmade(1, 1, 8, 0, bytes(2))
+    end = data.rindex(b"IEND") - 4
+    key = handmade(1, 1, 8, 0, b"", b"tRNS\0\0")[33:47]
+    with pytest.raises(UnreadablePicture, match="tRNS comes after its pixels"):
+        inspect(data[:end] + key + data[end:], PNG, 100)
+
+
+def test_chunks_and_segments_are_counted_before_pillow_reads_them() -> None:
+    """Each takes it a moment, for a dozen bytes."""
+    inspect(handmade(1, 1, 8, 0, bytes(2), *[b"teXt"] * 900), PNG, 100)
+    with pytest.raises(UnreadablePicture, match="chunks"):
+        inspect(handmade(1, 1, 8, 0, bytes(2), *[b"teXt"] * (MOST_CHUNKS + 1)), PNG, 100)
+    with pytest.raises(UnreadablePicture, match="chunks"):
+        inspect(handmade(1, 1, 8, 0, bytes(2), *[b"IDAT"] * (MOST_PARTS + 1)), PNG, 100)
+    jpeg = encoded(Image.new("L", (8, 8)), "JPEG")
+    comment = b"\xff\xfe\0\2"
+    for filling in (comment, b"\xff"):
+        assert inspect(jpeg[:2] + filling * 900 + jpeg[2:], JPEG, 100).shape == (8, 8)
+        with pytest.raises(UnreadablePicture, match="segments"):
+            inspect(jpeg[:2] + filling * MOST_SEGMENTS + jpeg[2:], JPEG, 100)
+
+
+@pytest.mark.parametrize("cut", [b"\xff\xd8\xff", b"\xff\xd8\xff\xe0\0\0", b"\xff\xd8\0\0\0\0"])
+def test_a_jpeg_without_a_scan_is_refused(cut: bytes) -> None:
+    with pytest.raises(UnreadablePicture):
+        inspect(cut, JPEG, 100)
+
+
+def test_floats_are_written_as_what_can_be_shown_of_them() -> None:
+    floats = np.array([[-1, 0, 0.25, 1, 2]])
+    for dtype in (np.float32, np.float64):
+        image = opened(write(Picture(floats.astype(dtype)), PNG))
+        assert np.asarray(image).tolist() == [[0, 0, 64, 255, 255]]
+
+
+def test_16_bit_colour_is_written_to_the_bit() -> None:
+    deep = np.arange(30, dtype=np.uint16).reshape(2, 5, 3) * 2003
+    data = write(Picture(deep), PNG)
+    assert data[24:26] == bytes([16, 2])
+    start = data.index(b"IDAT") + 4
+    rows = np.frombuffer(zlib.decompress(data[start:-16]), np.uint8).reshape(2, 31)
+    assert (rows[:, 0] == 2).all()  # the filter "up": each row is told as the difference to the one above
+    values = np.cumsum(rows[:, 1:], axis=0, dtype=np.uint8)
+    assert np.array_equal(np.ascontiguousarray(values).view(">u2").reshape(2, 5, 3), deep)
+
+
+@pytest.mark.parametrize("kind", [PNG, JPEG, WEBP])
+def test_a_grey_picture_may_have_an_axis_of_channels(kind: str) -> None:
+    grey = pixels(8, 9)
+    assert write(Picture(grey[..., None]), kind) == write(Picture(grey), kind)
+
+
+EXIF = Image.Exif()
+EXIF[ORIENTATION], EXIF[0x010F] = 6, "Maker"
+WHOLE = [
+    (encoded(image, form, exif=EXIF, icc_profile=ICC, **options), kind)
+    for form, kind, many in (
+        ("PNG", PNG, [{}]),
+        ("JPEG", JPEG, [{}, {"progressive": True}]),
+        ("WEBP", WEBP, [{}, {"lossless": True}]),
+        ("TIFF", TIFF, [{}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}]),
+    )
+    for options in many
+    for image in (Image.fromarray(pixels(9, 7)), Image.fromarray(pixels(9, 7, 3)))
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(WHOLE), st.data())
+def test_any_damage_is_refused_or_the_header_was_right(whole: tuple[bytes, str], data: st.DataObject) -> None:
+    damaged, kind = bytearray(whole[0]), whole[1]
+    places = st.integers(0, min(len(damaged), data.draw(st.sampled_from([40, 200, 10**6]))) - 1)
+    for place, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=4)):
+        damaged[place] = value
+    try:
+        header = inspect(bytes(damaged), kind, 10**5)
+        picture = read(bytes(damaged), kind)
+    except Problem:
+        return
+    assert (picture.pixels.shape, picture.pixels.dtype) == (header.shape, header.dtype)
+    assert (picture.alpha is not None) == header.clear
+    inspect(write(picture, PNG), PNG, 10**5)
 
 
 def test_written_png_is_valid_to_others() -> None:
