@@ -20,6 +20,8 @@ MOST_SEGMENTS = 1000
 """Before the pixels. Each takes time to read, for four bytes; a long ICC profile has 255."""
 MOST_EXIF = 65_533
 """Bytes that one segment holds, EXIF's prefix included."""
+MOST_ICC = 255 * 65_519
+"""Bytes that the segments of a profile hold; they are counted in one byte."""
 
 
 def header(data: bytes) -> Header:
@@ -52,12 +54,13 @@ def read(data: bytes) -> Picture:
 
 
 def write(picture: Picture, quality: int) -> bytes:
-    """Encode a picture of 8 bit without alpha; `quality` is 1..100. EXIF that is too long is dropped."""
+    """Encode a picture of 8 bit without alpha; `quality` is 1..100. EXIF or a profile that is too long is dropped."""
     levels = picture.levels()
     exif = PREFIX + picture.exif if picture.exif else b""
+    icc = picture.icc if picture.icc and len(picture.icc) <= MOST_ICC else None
     buffer = io.BytesIO()
     Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else levels).save(
-        buffer, FORM, quality=quality, icc_profile=picture.icc, exif=exif if len(exif) <= MOST_EXIF else b""
+        buffer, FORM, quality=quality, icc_profile=icc, exif=exif if len(exif) <= MOST_EXIF else b""
     )
     return buffer.getvalue()
 

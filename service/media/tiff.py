@@ -29,8 +29,8 @@ COMPRESSIONS = {NONE: "none", 5: "LZW", 8: "Deflate", 32773: "PackBits", 32946: 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = 0, 1, 2, 3
 MODELS = {4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
 """Colour models that are not read, as far as they have names."""
-MAX_TILE = 4096
-"""Pixels of a tile's side, if the picture itself is not larger."""
+MAX_TILE = 1024
+"""Pixels of a tile's side, if the picture itself is not larger. A tile is decoded whole, however small the picture."""
 
 
 def header(data: bytes) -> Header:

@@ -2,6 +2,7 @@ import io
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -204,11 +205,30 @@ def test_what_a_jpeg_would_lose_is_known_from_the_header(data: bytes, lost: str 
     assert loses(inspect(data, PNG, 100), PNG) is None
 
 
-def test_text_bombs_are_refused() -> None:
+def test_texts_are_not_unpacked() -> None:
     info = PngInfo()
-    info.add_text("bomb", "0" * 10_000_000, zip=True)
-    with pytest.raises(UnreadablePicture):
-        read(encoded(Image.new("L", (4, 4)), pnginfo=info), PNG)
+    info.add_text("bomb", "0" * 100_000_000, zip=True)
+    data = encoded(Image.new("L", (4, 4), 9), pnginfo=info)
+    tracemalloc.start()
+    assert (read(data, PNG).pixels == 9).all()
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+def test_a_second_header_never_replaces_the_first() -> None:
+    """Pillow takes the last one: a picture of any size behind a header of 4 pixels."""
+    small, large = handmade(2, 2, 8, 0), handmade(9000, 9000, 8, 0)
+    header = slice(8, 33)
+    for data in (small[:33] + large[header] + small[33:], small[:-12] + large[header] + small[-12:]):
+        with pytest.raises(UnreadablePicture, match="again"):
+            inspect(data, PNG, 10**6)
+
+
+def test_a_profile_that_no_jpeg_can_hold_is_dropped_there() -> None:
+    most = 255 * 65_519
+    for size, kept in ((most, True), (most + 1, False)):
+        icc = bytes(size)
+        assert (opened(write(Picture(pixels(4, 4), icc=icc), JPEG)).info.get("icc_profile") == icc) == kept
 
 
 @pytest.mark.parametrize("last", [False, True])
