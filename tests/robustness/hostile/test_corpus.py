@@ -1,15 +1,18 @@
 """Every hostile request gets the answer that the agreement has for it, and the service stays as it was."""
 
+import contextlib
+import socket
+
 import pytest
 
-from tests.robustness.hostile import fields, texts
+from tests.robustness.hostile import fields, heads, requests, texts
 from tests.robustness.hostile.agreement import refusal
 from tests.robustness.hostile.case import Case
 from tests.robustness.hostile.target import Target, problem
 
 MOST_GROWTH = 64
 """MiB over what honest calls need, whatever is sent."""
-CASES = [*texts.cases(), *fields.cases()]
+CASES = [*texts.cases(), *fields.cases(), *requests.cases()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -23,6 +26,22 @@ def test_hostile(target: Target, case: Case) -> None:
         _assert_pointers([error["pointer"] for error in told.get("errors", [])], case.outcome.pointers)
         assert told.get("setting") == case.outcome.setting, told
         target.assert_explained(told["type"], told["title"])
+    assert target.grown() <= MOST_GROWTH
+    target.assert_well()
+
+
+@pytest.mark.parametrize("name", heads.BROKEN)
+def test_what_http_itself_gets_wrong_is_refused_below_in_plain_text(target: Target, name: str) -> None:
+    answer = b""
+    address = "127.0.0.1", target.service.port
+    with socket.create_connection(address, 30) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(heads.BROKEN[name])
+        while part := connection.recv(65536):
+            answer += part
+    if answer:  # a connection that is closed while more comes may lose it
+        assert answer.split(b" ", 2)[:2] in ([b"HTTP/1.1", b"400"], [b"HTTP/1.1", b"431"]), answer
+        assert b"\r\ncontent-type: text/plain; charset=utf-8\r\n" in answer
+        assert b"\r\nconnection: close\r\n" in answer
     assert target.grown() <= MOST_GROWTH
     target.assert_well()
 
