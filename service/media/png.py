@@ -54,10 +54,14 @@ def header(data: bytes) -> Header:
             exif = data[chunk.at : chunk.at + chunk.size]
         if chunk.kind in NEEDED and (begun or chunk.kind in before):
             raise UnreadablePicture(f"The PNG's {chunk.kind.decode()} comes after its pixels, or again.")
+        if chunk.kind == b"PLTE" and (not 3 <= chunk.size <= 768 or chunk.size % 3):
+            raise UnreadablePicture(f"The PNG's palette has {chunk.size} bytes.")
         if not begun:
             before.add(chunk.kind)
     if b"acTL" in before:
         raise UnreadablePicture("The picture is an animation; send one frame.")
+    if colour == PALETTE and b"PLTE" not in before:  # Pillow would show it black
+        raise UnreadablePicture("The PNG has no palette.")
     deep, clear = depth == 16, colour in (GREY_ALPHA, RGBA) or b"tRNS" in before
     if deep and (colour != GREY or clear):
         raise UnreadablePicture("Of 16-bit pictures only grey without transparency is read; send 8 bit per channel.")

@@ -387,3 +387,9 @@ def test_more_exif_than_jpeg_can_hold_is_dropped_there() -> None:
     picture = read(encoded(Image.fromarray(pixels(8, 8)), exif=exif), PNG)
     assert opened(write(picture, PNG)).getexif()[0x010F] == "a" * 70_000
     assert dict(opened(write(picture, JPEG)).getexif()) == {}
+
+
+@pytest.mark.parametrize("palette", [[], [b"PLTE"], [b"PLTE" + bytes(7)], [b"PLTE" + bytes(771)]])
+def test_a_palette_picture_without_a_sound_palette_is_refused_and_never_black(palette: list[bytes]) -> None:
+    with pytest.raises(UnreadablePicture, match="palette"):
+        inspect(handmade(2, 2, 8, 3, bytes(6), *palette), PNG, 100)

@@ -5,14 +5,14 @@ import socket
 
 import pytest
 
-from tests.robustness.hostile import fields, heads, requests, texts
+from tests.robustness.hostile import fields, heads, jpegs, pngs, requests, texts
 from tests.robustness.hostile.agreement import refusal
 from tests.robustness.hostile.case import Case
 from tests.robustness.hostile.target import Target, problem
 
 MOST_GROWTH = 64
 """MiB over what honest calls need, whatever is sent."""
-CASES = [*texts.cases(), *fields.cases(), *requests.cases()]
+CASES = [*texts.cases(), *fields.cases(), *requests.cases(), *pngs.cases(), *jpegs.cases()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
