@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ class Outcome:
 
 
 OK = Outcome()
+PATHS = ("/v1/denoise", "/v1/encode")
+"""What reads files."""
 
 
 def no(problem: str, *pointers: str, setting: str | None = None) -> Outcome:
@@ -39,9 +41,21 @@ class Case:
     """Content-Type."""
     headers: tuple[tuple[str, str | bytes], ...] = ()
     method: str = "POST"
+    family: str = ""
+    """Cases that differ in a number only are tested together."""
 
     def made(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else self.body()
+
+
+def cut(case: Case, places: Iterable[int], *paths: str) -> Iterator[Case]:
+    """A body that ends too early, at each of these places; the paths take turns."""
+    whole = case.made()
+    for turn, end in enumerate(places):
+        path = paths[turn % len(paths)] if paths else case.path
+        yield replace(
+            case, name=f"{case.name}, cut after {end} bytes", family=f"{case.name}, cut", path=path, body=whole[:end]
+        )
 
 
 def sent(name: str, outcome: Outcome, call: str, **fields: Any) -> Case:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from PIL import Image
 
-from tests.robustness.hostile.case import OK, Case, Outcome, everywhere, no
+from tests.robustness.hostile.case import OK, PATHS, Case, Outcome, cut, everywhere, no
 from tests.service.conftest import encoded, pixels
 
 KIND = "image/jpeg"
@@ -142,12 +142,11 @@ FILES: dict[str, tuple[bytes | Callable[[], bytes], Outcome]] = {
 def cases() -> Iterator[Case]:
     for name, (data, outcome) in FILES.items():
         yield from everywhere(Case(f"JPEG: {name}", outcome, "", data, KIND))
-    for end in cuts():
-        yield Case(f"JPEG: cut after {end} bytes", BROKEN, ("/v1/denoise", "/v1/encode")[end % 2], WHOLE[:end], KIND)
+    yield from cut(Case("JPEG", BROKEN, "", WHOLE, KIND), cuts(), *PATHS)
 
 
 def cuts() -> list[int]:
-    """Every boundary of segments and its neighbours, and every 23rd byte; but not the last few, which are made up for."""
+    """Every boundary of segments and its neighbours, and every 23rd byte; not the last few, which are made up for."""
     places, place = {0, 1, 2, 3}, 2
     while place <= SCAN:
         places |= {place + shift for shift in (-1, 0, 1, 2, 3, 4, 5)}

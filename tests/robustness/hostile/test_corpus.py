@@ -5,18 +5,28 @@ import socket
 
 import pytest
 
-from tests.robustness.hostile import fields, heads, jpegs, pngs, requests, texts
+from tests.robustness.hostile import disguises, fields, heads, jpegs, npys, pngs, requests, texts, tiffs, webps
 from tests.robustness.hostile.agreement import refusal
 from tests.robustness.hostile.case import Case
 from tests.robustness.hostile.target import Target, problem
 
 MOST_GROWTH = 64
 """MiB over what honest calls need, whatever is sent."""
-CASES = [*texts.cases(), *fields.cases(), *requests.cases(), *pngs.cases(), *jpegs.cases()]
+CASES = [
+    case for part in (texts, fields, requests, pngs, jpegs, webps, tiffs, npys, disguises) for case in part.cases()
+]
+FAMILIES: dict[str, list[Case]] = {}
+for case in CASES:
+    FAMILIES.setdefault(case.family or case.name, []).append(case)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_hostile(target: Target, case: Case) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_hostile(target: Target, family: str) -> None:
+    for case in FAMILIES[family]:
+        attack(target, case)
+
+
+def attack(target: Target, case: Case) -> None:
     body = case.made()
     headers = [*([("content-type", case.kind)] if case.kind is not None else []), *case.headers]
     answer = target.send(case.method, case.path, headers, body if case.method == "POST" else None)

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterator
 
-from tests.robustness.hostile.case import OK, Case, Outcome, no
+from tests.robustness.hostile.case import OK, Case, Outcome, cut, no
 from tests.service.conftest import png
 
 IMAGE = base64.b64encode(png(5, 4)).decode()
@@ -101,8 +101,7 @@ def cases() -> Iterator[Case]:
     for call, text in BODIES.items():
         body, path = text.encode(), f"/v1/{call}"
         yield Case(f"{call}: a valid body", OK, path, body)
-        for end in range(len(body)):
-            yield Case(f"{call}: cut after {end} bytes", MALFORMED, path, body[:end])
+        yield from cut(Case(call, MALFORMED, path, body), range(len(body)))
         for name, broken in BROKEN.items():
             yield Case(f"{call}: {name}", MALFORMED, path, broken(body))
         for name, (other, outcome) in WHOLE.items():
