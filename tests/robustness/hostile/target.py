@@ -17,6 +17,8 @@ from tests.service.conftest import png
 ALARM = re.compile(r"Traceback|\bERROR\b|\bCRITICAL\b|Warning:")
 """What the log of a healthy service never has, whatever it is sent."""
 JSON = "application/json"
+MOST_GROWTH = 64
+"""MiB over what honest calls need, whatever is sent."""
 
 
 class Good(NamedTuple):
@@ -87,9 +89,12 @@ class Target:
     def close(self) -> None:
         self._connection.close()
 
-    def grown(self) -> int:
-        """MiB by which the most memory that was ever held passes what honest calls need; 0 where no system tells."""
-        return peak(self.service) - self._peak
+    def assert_lean(self) -> None:
+        """The most memory that was ever held is little more than honest calls need."""
+        now, before = peak(self.service), self._peak
+        if now - before > MOST_GROWTH:
+            self._peak = now  # one test that fails is enough
+        assert now - before <= MOST_GROWTH
 
     def _ask(self, good: Good) -> bytes:
         answer = self.send("POST", good.path, [("content-type", good.kind)], good.body)

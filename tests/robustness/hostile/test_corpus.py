@@ -10,8 +10,6 @@ from tests.robustness.hostile.agreement import refusal
 from tests.robustness.hostile.case import Case
 from tests.robustness.hostile.target import Target, problem
 
-MOST_GROWTH = 64
-"""MiB over what honest calls need, whatever is sent."""
 CASES = [
     case for part in (texts, fields, requests, pngs, jpegs, webps, tiffs, npys, disguises) for case in part.cases()
 ]
@@ -36,7 +34,7 @@ def attack(target: Target, case: Case) -> None:
         _assert_pointers([error["pointer"] for error in told.get("errors", [])], case.outcome.pointers)
         assert told.get("setting") == case.outcome.setting, told
         target.assert_explained(told["type"], told["title"])
-    assert target.grown() <= MOST_GROWTH
+    target.assert_lean()
     target.assert_well()
 
 
@@ -52,7 +50,7 @@ def test_what_http_itself_gets_wrong_is_refused_below_in_plain_text(target: Targ
         assert answer.split(b" ", 2)[:2] in ([b"HTTP/1.1", b"400"], [b"HTTP/1.1", b"431"]), answer
         assert b"\r\ncontent-type: text/plain; charset=utf-8\r\n" in answer
         assert b"\r\nconnection: close\r\n" in answer
-    assert target.grown() <= MOST_GROWTH
+    target.assert_lean()
     target.assert_well()
 
 
