@@ -143,10 +143,10 @@ async def look(request: Request, kind: str, images: Sequence[str] | None) -> Sen
     def job() -> Sent:
         with clock.stage("decode"):
             most = service.settings.max_pixels
-            if images is None:
-                parts = [Part(data, pictures.inspect(data, kind, most), "")]
-            else:
-                parts = [entry(text, call.pointer("images", place), most) for place, text in enumerate(images)]
+            parts = [Part(data, pictures.inspect(data, kind, most), "")] if images is None else []
+            for place, text in enumerate(images or ()):
+                clock.check()
+                parts.append(entry(text, call.pointer("images", place), most))
             sent = Sent(kind, parts)
             _check(sent, service.settings)
             return sent

@@ -22,8 +22,8 @@ GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Colour types of PNG."""
 NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"iCCP")
 """What decoding needs beside the pixels, each at most once and before them. Pillow takes the last of several."""
-MOST_PARTS = 2**17
-"""Chunks of pixels; libpng writes 8 KB in each."""
+MOST_PARTS = 2**15
+"""Chunks of pixels; libpng writes 8 KB in each. Each takes microseconds, whatever is in it."""
 MOST_CHUNKS = 1000
 """All the others. Each takes time to read, for twelve bytes."""
 

@@ -393,3 +393,11 @@ def test_more_exif_than_jpeg_can_hold_is_dropped_there() -> None:
 def test_a_palette_picture_without_a_sound_palette_is_refused_and_never_black(palette: list[bytes]) -> None:
     with pytest.raises(UnreadablePicture, match="palette"):
         inspect(handmade(2, 2, 8, 3, bytes(6), *palette), PNG, 100)
+
+
+def test_a_camera_s_table_of_further_pictures_is_left_out() -> None:
+    frames = [Image.fromarray(pixels(8, 12, 3, seed=seed)) for seed in (0, 1)]
+    several = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:], quality=95)
+    assert Image.open(io.BytesIO(several)).format == "MPO"
+    alone = encoded(frames[0], "JPEG", quality=95)
+    assert np.array_equal(read(several, JPEG).pixels, read(alone, JPEG).pixels)

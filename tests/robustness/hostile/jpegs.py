@@ -86,7 +86,10 @@ FILES: dict[str, tuple[bytes | Callable[[], bytes], Outcome]] = {
     "a segment longer than the file": (with_segments(b"\xff\xe1\xff\xff")[:5000], BROKEN),
     "1001 segments": (with_segments(segment(0xFE) * 1001), BROKEN),
     "900 segments": (with_segments(segment(0xFE) * 900), OK),
-    "segments behind a restart": (with_segments(b"\xff\xd0", segment(0xFE) * 50_000), BROKEN),
+    **{
+        f"segments hidden behind the mark {mark:X}": (with_segments(segment(mark, segment(0xFE) * 16_000)), BROKEN)
+        for mark in (0x01, 0xC8, 0xD0, 0xD7, 0xD8, 0xD9, 0xF0, 0xFD)
+    },
     "junk between segments": (with_segments(b"junk"), BROKEN),
     "padding before a segment": (with_segments(b"\xff" * 500), OK),
     "padding of 100 KB": (with_segments(b"\xff" * 10**5), BROKEN),

@@ -46,7 +46,7 @@ def made(*parts: bytes) -> bytes:
 WHOLE = encoded(Image.fromarray(pixels(9, 7, 3)), icc_profile=bytes(200), dpi=(72, 72))
 HEAD, PIXELS = head(8, 8), zeros(8, 8)
 PALETTE = chunk(b"PLTE", bytes(768))
-MANY = chunk(b"IDAT") * 100_000
+MANY = chunk(b"IDAT") * 30_000
 COMPRESSED = b"x\0\0" + deflated(10**7)
 
 FILES: dict[str, tuple[bytes | Callable[[], bytes], Outcome]] = {
@@ -82,8 +82,8 @@ FILES: dict[str, tuple[bytes | Callable[[], bytes], Outcome]] = {
     "a preset dictionary": (made(HEAD, chunk(b"IDAT", b"\x78\xbb\0\0\0\0" + zlib.compress(bytes(72))[2:])), BROKEN),
     "an unknown filter": (made(HEAD, chunk(b"IDAT", zlib.compress(bytes([9] * 72)))), BROKEN),
     "no pixels": (made(HEAD, chunk(b"IDAT")), BROKEN),
-    "100,000 chunks without pixels": (lambda: made(HEAD, MANY, PIXELS), OK),
-    "131,073 chunks of pixels": (lambda: made(HEAD, chunk(b"IDAT") * 131_073, PIXELS), BROKEN),
+    "30,000 chunks without pixels": (lambda: made(HEAD, MANY, PIXELS), OK),
+    "32,769 chunks of pixels": (lambda: made(HEAD, chunk(b"IDAT") * 32_768, PIXELS), BROKEN),
     "1001 other chunks": (made(HEAD, chunk(b"tEXt", b"a\0b") * 1001, PIXELS), BROKEN),
     "a chunk between the pixels": (made(HEAD, chunk(b"IDAT"), chunk(b"tEXt", b"a\0b"), PIXELS), OK),
     "a depth of 3": (made(head(8, 8, 3), PIXELS), BROKEN),
