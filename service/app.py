@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from service.api import denoise, docs, encode, generate, health, items, models, recommend, schema
 from service.guard import Guard
@@ -15,6 +16,14 @@ from service.problems import Method, UnknownPath
 from service.state import State
 
 VERSION = "0.1.0"
+
+
+class Files(StaticFiles):
+    """Whole files: Starlette refuses a wrong range in plain text, and nobody needs a right one."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [pair for pair in scope["headers"] if pair[0] != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 class Harmonium(FastAPI):
@@ -56,7 +65,7 @@ def create_app(state: State) -> FastAPI:
     app.state.service = state
     for endpoint in (recommend, denoise, encode, generate, models, items, health, docs):
         app.include_router(endpoint.router)
-    app.mount("/docs/static", StaticFiles(packages=[("fastapi_offline", "static")]))
+    app.mount("/docs/static", Files(packages=[("fastapi_offline", "static")]))
     app.add_exception_handler(HTTPException, _refuse)
     app.add_middleware(Guard, state=state)
     return app

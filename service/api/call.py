@@ -24,6 +24,8 @@ MAX_LOOKED_AT = 1000
 MAX_PARAMETERS = 50
 SMALL_BYTES = 2**16
 """JSON bodies up to this size take a few milliseconds at most, and are read on the event loop."""
+MAX_NESTED = 2**17
+"""Lists and objects in a body, where `most_values` are given."""
 
 
 class Body(BaseModel):
@@ -84,7 +86,9 @@ def content_type(request: Request, served: list[str]) -> str:
 
 
 async def body(request: Request, fields: type[Fields], most_values: int | None = None) -> Fields:
-    """The JSON body. With more than `most_values` values it is not read: each takes far more memory than its bytes.
+    """The JSON body. With more than `most_values` values, or MAX_NESTED lists and objects, it is not read.
+
+    Each takes far more memory than its bytes, and pydantic holds the interpreter while it makes them.
 
     Raises:
         UnsupportedType, MalformedBody, InvalidFields: also for any query parameter.
@@ -92,8 +96,9 @@ async def body(request: Request, fields: type[Fields], most_values: int | None =
     content_type(request, [JSON])
     no_query(request, "belongs into the JSON body, not into the query")
     data = await request.body()
-    if most_values is not None and data.count(b",") > most_values:
-        raise InvalidFields([Fault("", f"has more than {most_values} values")])
+    if most_values is not None and (data.count(b",") > most_values or nested(data) > MAX_NESTED):
+        detail = f"has more than {most_values} values, or {MAX_NESTED} lists and objects"
+        raise InvalidFields([Fault("", detail)])
     try:
         if len(data) > SMALL_BYTES:
             return await asyncio.to_thread(fields.model_validate_json, data)
@@ -105,6 +110,11 @@ async def body(request: Request, fields: type[Fields], most_values: int | None =
         if faults[0]["type"] == "json_invalid":
             raise MalformedBody(faults[0]["msg"]) from None
         raise InvalidFields([_fault(fault) for fault in faults[:MAX_FAULTS]]) from None
+
+
+def nested(data: bytes) -> int:
+    """The most lists and objects that a JSON body can have."""
+    return data.count(b"[") + data.count(b"{")
 
 
 def query(request: Request, fields: type[Fields]) -> Fields:

@@ -92,7 +92,9 @@ class GenerateRequest(call.Body):
     klass: Annotated[
         Any,
         BeforeValidator(_class),
-        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}], "title": "Class"}),
+        WithJsonSchema(
+            {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "null"}], "title": "Class"}
+        ),
         Field(alias="class"),
     ] = None
     """Number or name of a class of the model. Absent: drawn from the seed."""

@@ -277,11 +277,11 @@ def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
 def _count(data: bytes, settings: Settings) -> None:
     """Refuse a body of too many values before any of them is made: each costs a microsecond or two, and memory.
 
-    Every value but the first of its list or object follows a comma, and a rating has two.
+    Every value but the first of its list or object follows a comma, and a rating has two. A rating is an object.
     """
-    commas = data.count(b",")
-    if commas > 2 * settings.max_call_ratings + OTHER_VALUES:
-        detail = f"the body has {commas} commas, more than {settings.max_call_ratings} ratings and likes can need"
+    commas, nested, most = data.count(b","), call.nested(data), settings.max_call_ratings
+    if commas > 2 * most + OTHER_VALUES or nested > most + OTHER_VALUES:
+        detail = f"the body has {commas} commas and {nested} brackets, more than {most} ratings and likes can need"
         raise _over("users", "HARMONIUM_MAX_CALL_RATINGS", detail)
 
 

@@ -186,7 +186,7 @@ def models() -> Operation:
         "models",
         "What is loaded, and what was refused",
         answer=ANY_JSON,
-        refusals=[problems.NotAcceptable, problems.InvalidFields],
+        refusals=[problems.NotAcceptable, problems.InvalidFields, *ANY],
         tag="models",
     )
 
@@ -250,7 +250,8 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
 
 
 MODEL = [problems.UnknownModel, problems.UnknownVersion, problems.NotReady, problems.WrongTask, problems.NotAcceptable]
-READ = [*MODEL[:3], problems.NotAcceptable, problems.InvalidFields]
+ANY = [problems.Internal, problems.Draining, problems.Deadline]
+READ = [*MODEL[:3], problems.NotAcceptable, problems.InvalidFields, *ANY]
 BODY = [problems.BodyTooSlow, problems.BodyTooLarge, problems.UnsupportedType]
 PICTURES = [problems.PictureTooLarge, problems.InvalidFields, problems.UnreadablePicture, problems.UnreadableArray]
 WORK = [problems.Internal, problems.Overloaded, problems.Draining, problems.Deadline]

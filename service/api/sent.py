@@ -21,6 +21,8 @@ Query = TypeVar("Query", bound=BaseModel)
 Fields = TypeVar("Fields", bound=BaseModel)
 KINDS = [PNG, JPEG, WEBP, TIFF, NPY, JSON]
 """What is read."""
+MOST_VALUES = MOST_IMAGES + 1000
+"""Of a JSON body: far more than it has options."""
 SMALL_BYTES = 64 * 1024
 SMALL_PIXELS = 256 * 256
 """What takes less time to look at, or to decode, than a change of threads is worth."""
@@ -103,7 +105,7 @@ async def options(request: Request, kind: str, query: type[Query], body: type[Fi
     Raises:
         MalformedBody, InvalidFields.
     """
-    return await call.body(request, body) if kind == JSON else call.query(request, query)
+    return await call.body(request, body, MOST_VALUES) if kind == JSON else call.query(request, query)
 
 
 def entry(text: str, pointer: str, max_pixels: int) -> Part:
@@ -141,10 +143,10 @@ async def look(request: Request, kind: str, images: Sequence[str] | None) -> Sen
     def job() -> Sent:
         with clock.stage("decode"):
             most = service.settings.max_pixels
-            if images is None:
-                parts = [Part(data, pictures.inspect(data, kind, most), "")]
-            else:
-                parts = [entry(text, call.pointer("images", place), most) for place, text in enumerate(images)]
+            parts = [Part(data, pictures.inspect(data, kind, most), "")] if images is None else []
+            for place, text in enumerate(images or ()):
+                clock.check()
+                parts.append(entry(text, call.pointer("images", place), most))
             sent = Sent(kind, parts)
             _check(sent, service.settings)
             return sent
@@ -155,12 +157,12 @@ async def look(request: Request, kind: str, images: Sequence[str] | None) -> Sen
 
 
 async def work(request: Request, job: Callable[[], Answer], pixels: int) -> Answer:
-    """The job's result: work on pictures of that many pixels, in a thread of the pool unless they are few.
+    """The job's result: work on pictures of that many pixels, in a thread of the pool unless they are few and small.
 
     Raises:
         Overloaded, Deadline: and whatever the job raised.
     """
-    if pixels <= SMALL_PIXELS:
+    if pixels <= SMALL_PIXELS and len(await request.body()) <= SMALL_BYTES:
         return job()
     return await call.state(request).pool.run(job, pixels, call.clock(request))
 

@@ -14,12 +14,18 @@ from service.problems import UnreadablePicture
 FORM = "JPEG"
 START = b"\xff\xd8"
 SCAN = b"\xff\xda"
+FURTHER = b"\xff\xe2"
+"""Where the table of further pictures stands, as several cameras write it: CIPA DC-007."""
+STRANGE = {0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)}
+"""Marks that do not stand before the pixels, and after which Pillow expects no segment: one would hide others."""
 MOST_SCANS = 100
 """Passes over a progressive JPEG; encoders make about ten. Each costs a pass over all pixels, for a few bytes."""
 MOST_SEGMENTS = 1000
 """Before the pixels. Each takes time to read, for four bytes; a long ICC profile has 255."""
 MOST_EXIF = 65_533
 """Bytes that one segment holds, EXIF's prefix included."""
+MOST_ICC = 255 * 65_519
+"""Bytes that the segments of a profile hold; they are counted in one byte."""
 
 
 def header(data: bytes) -> Header:
@@ -28,10 +34,10 @@ def header(data: bytes) -> Header:
     Raises:
         UnreadablePicture: not a JPEG, or of a kind that is not read.
     """
-    _check_segments(data)
+    plain = _plain(data)
     if data.count(SCAN) > MOST_SCANS:
         raise UnreadablePicture(f"The JPEG has {data.count(SCAN)} scans; {MOST_SCANS} are read.")
-    with opened(data, FORM) as image:
+    with opened(plain, FORM) as image:
         if image.mode not in ("L", "RGB"):
             raise UnreadablePicture(f"{image.mode} is not read; send the picture as RGB.")
         width, height = image.size
@@ -46,36 +52,45 @@ def read(data: bytes) -> Picture:
     Raises:
         UnreadablePicture: it is cut off or broken.
     """
-    with opened(data, FORM) as image:
+    plain = _plain(data)
+    with opened(plain, FORM) as image:
         exif = cast(bytes | None, image.info.get("exif"))
-    return decode(data, FORM, *upright(exif))
+    return decode(plain, FORM, *upright(exif))
 
 
 def write(picture: Picture, quality: int) -> bytes:
-    """Encode a picture of 8 bit without alpha; `quality` is 1..100. EXIF that is too long is dropped."""
+    """Encode a picture of 8 bit without alpha; `quality` is 1..100. EXIF or a profile that is too long is dropped."""
     levels = picture.levels()
     exif = PREFIX + picture.exif if picture.exif else b""
+    icc = picture.icc if picture.icc and len(picture.icc) <= MOST_ICC else None
     buffer = io.BytesIO()
     Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else levels).save(
-        buffer, FORM, quality=quality, icc_profile=picture.icc, exif=exif if len(exif) <= MOST_EXIF else b""
+        buffer, FORM, quality=quality, icc_profile=icc, exif=exif if len(exif) <= MOST_EXIF else b""
     )
     return buffer.getvalue()
 
 
-def _check_segments(data: bytes) -> None:
-    """That there are few enough of them before the first scan."""
+def _plain(data: bytes) -> bytes:
+    """The picture without its table of further ones, all of whose numbers Pillow would read.
+
+    Raises:
+        UnreadablePicture: there are too many segments before the first scan, or they are broken.
+    """
     if not data.startswith(START):
         raise unreadable(FORM)
-    place = len(START)
+    place, kept, begin = len(START), list[bytes](), 0
     for _ in range(MOST_SEGMENTS):
         mark = data[place : place + 2]
         if mark == SCAN:
-            return
+            return b"".join([*kept, data[begin:]]) if kept else data
         if mark == b"\xff\xff":  # padding
             place += 1
             continue
         size = int.from_bytes(data[place + 2 : place + 4])
-        if len(mark) < 2 or mark[0] != 0xFF or size < 2:
+        if len(mark) < 2 or mark[0] != 0xFF or mark[1] in STRANGE or size < 2:
             raise unreadable(FORM)
+        if mark == FURTHER and data.startswith(b"MPF\0", place + 4):
+            kept.append(data[begin:place])
+            begin = place + 2 + size
         place += 2 + size
     raise UnreadablePicture(f"The JPEG has more than {MOST_SEGMENTS} segments before its pixels.")

@@ -1,9 +1,9 @@
 """Bytes to pictures and back, whatever their format, with everything a picture must keep.
 
 Kept: grey as grey, 16-bit grey, floats of arrays, alpha, the ICC profile, EXIF (its
-orientation is applied to the pixels; broken EXIF is dropped, and so is more of it than JPEG
-can hold). Palettes become RGB or RGBA, 1-bit becomes grey. What cannot be read honestly is
-refused: 16-bit colour, CMYK, animations, several pages.
+orientation is applied to the pixels; broken EXIF is dropped, and so is more of it, or of a
+profile, than JPEG can hold). Palettes become RGB or RGBA, 1-bit becomes grey. What cannot be
+read honestly is refused: 16-bit colour, CMYK, animations, several pages.
 """
 
 from collections.abc import Callable

@@ -20,8 +20,10 @@ FORM = "PNG"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Colour types of PNG."""
-MOST_PARTS = 2**17
-"""Chunks of pixels; libpng writes 8 KB in each."""
+NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"iCCP")
+"""What decoding needs beside the pixels, each at most once and before them. Pillow takes the last of several."""
+MOST_PARTS = 2**15
+"""Chunks of pixels; libpng writes 8 KB in each. Each takes microseconds, whatever is in it."""
 MOST_CHUNKS = 1000
 """All the others. Each takes time to read, for twelve bytes."""
 
@@ -44,18 +46,22 @@ def header(data: bytes) -> Header:
     if first is None or first.kind != b"IHDR" or first.size != 13:
         raise UnreadablePicture("The PNG does not begin with its header.")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, first.at)
-    before: set[bytes] = set()
+    before = {first.kind}
     exif, begun = None, False
     for chunk in chunks:
         begun = begun or chunk.kind == b"IDAT"
         if chunk.kind == b"eXIf":
             exif = data[chunk.at : chunk.at + chunk.size]
+        if chunk.kind in NEEDED and (begun or chunk.kind in before):
+            raise UnreadablePicture(f"The PNG's {chunk.kind.decode()} comes after its pixels, or again.")
+        if chunk.kind == b"PLTE" and (not 3 <= chunk.size <= 768 or chunk.size % 3):
+            raise UnreadablePicture(f"The PNG's palette has {chunk.size} bytes.")
         if not begun:
             before.add(chunk.kind)
-        elif chunk.kind in (b"tRNS", b"PLTE"):
-            raise UnreadablePicture(f"The PNG's {chunk.kind.decode()} comes after its pixels.")
     if b"acTL" in before:
         raise UnreadablePicture("The picture is an animation; send one frame.")
+    if colour == PALETTE and b"PLTE" not in before:  # Pillow would show it black
+        raise UnreadablePicture("The PNG has no palette.")
     deep, clear = depth == 16, colour in (GREY_ALPHA, RGBA) or b"tRNS" in before
     if deep and (colour != GREY or clear):
         raise UnreadablePicture("Of 16-bit pictures only grey without transparency is read; send 8 bit per channel.")
@@ -72,13 +78,23 @@ def read(data: bytes) -> Picture:
         UnreadablePicture: a checksum is wrong, or the pixels are broken.
     """
     exif = None
+    kept: list[memoryview] = []
+    pixels: list[memoryview] = []
     for chunk in _chunks(data):
-        body = memoryview(data)[chunk.at - 4 : chunk.at + chunk.size + 4]
-        if zlib.crc32(body[:-4]) != int.from_bytes(body[-4:]):  # decoding does not look at those of the pixels
+        whole = memoryview(data)[chunk.at - 8 : chunk.at + chunk.size + 4]
+        body = whole[8:-4]
+        if zlib.crc32(whole[4:-4]) != int.from_bytes(whole[-4:]):  # decoding does not look at those of the pixels
             raise UnreadablePicture("The picture is broken: a checksum is wrong.")
-        if chunk.kind == b"eXIf":
-            exif = bytes(body[4:-4])
-    return decode(data, FORM, *upright(exif))
+        if chunk.kind == b"IDAT":
+            pixels.append(body)
+        elif chunk.kind in NEEDED:
+            kept.append(whole)
+        elif chunk.kind == b"eXIf":
+            exif = bytes(body)
+    # Pillow would unpack every text, and take long over many chunks. The checksum of the pixels it leaves unread.
+    begin = struct.pack(">I4s", sum(map(len, pixels)), b"IDAT")
+    plain = b"".join([SIGNATURE, *kept, begin, *pixels, bytes(4), _chunk(b"IEND", b"")])
+    return decode(plain, FORM, *upright(exif))
 
 
 def write(picture: Picture) -> bytes:

@@ -20,6 +20,7 @@ BIG = (b"II+\0", b"MM\0+")
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 258, 259, 262, 277
 STRIPS, STRIP_ROWS, STRIP_BYTES, PLANES, EXTRA, SAMPLE_FORMAT = 273, 278, 279, 284, 338, 339
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES = 322, 323, 324, 325
+COLOURS = 320
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 """Tags that point at further directories, the last one from within EXIF's."""
 KEPT = {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, EXIF, GPS}
@@ -29,8 +30,8 @@ COMPRESSIONS = {NONE: "none", 5: "LZW", 8: "Deflate", 32773: "PackBits", 32946: 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = 0, 1, 2, 3
 MODELS = {4: "mask", 5: "CMYK", 6: "YCbCr", 8: "CIELAB"}
 """Colour models that are not read, as far as they have names."""
-MAX_TILE = 4096
-"""Pixels of a tile's side, if the picture itself is not larger."""
+MAX_TILE = 1024
+"""Pixels of a tile's side, if the picture itself is not larger. A tile is decoded whole, however small the picture."""
 
 
 def header(data: bytes) -> Header:
@@ -99,6 +100,8 @@ def _kind(tags: Directory) -> tuple[int, int, int]:
     bits = max(depths)
     if len(depths) > 1 or bits not in (1, 2, 4, 8, 16) or (bits < 8 and samples > 1):
         raise UnreadablePicture(f"TIFF samples of {', '.join(map(str, sorted(depths)))} bit are not read.")
+    if model == PALETTE and len(tags.integers(COLOURS)) != 3 << bits:  # Pillow would show the others black
+        raise UnreadablePicture("The TIFF's palette has not as many colours as its samples.")
     if bits == 16 and (samples > 1 or model != BLACK_IS_ZERO):
         raise UnreadablePicture(
             "Of 16-bit pictures only grey without transparency is read, black as zero; send 8 bit per channel."

@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from models.manifest import Recommend
+from service.api.call import MAX_NESTED
 from service.api.generation import MOST_NUMBERS
 from service.api.recommend import MOST_ENTRIES, MOST_LISTED, OTHER_VALUES
+from service.api.sent import MOST_VALUES
 from service.app import create_app
 from service.runtime.clock import Clock
 from service.runtime.ranking import Catalogue, ListRule
@@ -77,7 +79,12 @@ def test_a_body_of_too_many_values_is_not_looked_at(narrow: httpx.Client) -> Non
     refused(answer, 400, "malformed-body")
     answer = narrow.post("/v1/recommend", content=over + b",", headers={"content-type": "application/json"})
     detail = refused(answer, 422, "invalid-fields", "/users", setting="HARMONIUM_MAX_CALL_RATINGS")
-    assert detail == "/users: the body has 65557 commas, more than 10 ratings and likes can need"
+    assert detail == "/users: the body has 65557 commas and 4 brackets, more than 10 ratings and likes can need"
+    nested = b"{" * (10 + OTHER_VALUES)
+    answer = narrow.post("/v1/recommend", content=nested, headers={"content-type": "application/json"})
+    refused(answer, 400, "malformed-body")
+    answer = narrow.post("/v1/recommend", content=nested + b"[", headers={"content-type": "application/json"})
+    refused(answer, 422, "invalid-fields", "/users", setting="HARMONIUM_MAX_CALL_RATINGS")
     answer = narrow.post("/v1/recommend", content=over + b",", headers={"content-type": "text/csv"})
     refused(answer, 415, "unsupported-type")
 
@@ -109,6 +116,22 @@ def test_faults_beyond_counting_are_counted_only(client: httpx.Client) -> None:
 def test_latents_have_a_ceiling(client: httpx.Client, latents: Any, pointer: str) -> None:
     detail = refused(client.post("/v1/generate", json={"latents": latents}), 422, "invalid-fields", pointer)
     assert ("at most" if pointer else "has more than 1025024 values") in detail
+
+
+@pytest.mark.parametrize("path", ["denoise", "encode", "generate"])
+def test_a_body_of_too_many_lists_is_not_looked_at(client: httpx.Client, path: str) -> None:
+    def post(nested: int) -> httpx.Response:
+        body = b'{"unknown":[' + b"{}" * (nested - 2)
+        return client.post(f"/v1/{path}", content=body, headers={"content-type": "application/json"})
+
+    refused(post(MAX_NESTED), 400, "malformed-body")
+    assert "131072 lists and objects" in refused(post(MAX_NESTED + 1), 422, "invalid-fields", "")
+
+
+@pytest.mark.parametrize("path", ["denoise", "encode"])
+def test_a_body_of_more_values_than_images_and_options_is_not_looked_at(client: httpx.Client, path: str) -> None:
+    body = {"images": [0] * (MOST_VALUES + 2)}
+    assert f"{MOST_VALUES} values" in refused(client.post(f"/v1/{path}", json=body), 422, "invalid-fields", "")
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,17 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from fastapi import Request
 from PIL import Image
 
 from service.api import sent
+from service.app import create_app
 from service.media.negotiation import NPY, PNG
 from service.media.pictures import inspect
 from service.problems import Deadline, InvalidFields, UnreadablePicture
-from service.settings import MOST_IMAGES
+from service.runtime.clock import Clock
+from service.settings import MOST_IMAGES, Settings
+from service.state import State
 from tests.service.conftest import Served, encoded, pixels, png, refused, serving
 
 CALLS = ("denoise", "encode")
@@ -229,3 +233,16 @@ def test_one_picture_where_one_makes_sense() -> None:
     with pytest.raises(UnreadablePicture) as broken:
         sent.one(text(b"x"), "/edit/image", 100)
     assert broken.value.errors[0].pointer == "/edit/image"
+
+
+async def test_few_pixels_of_a_large_body_are_no_work_for_the_event_loop() -> None:
+    state = State(Settings())
+    app = create_app(state)
+    for size, thread in ((sent.SMALL_BYTES, "MainThread"), (sent.SMALL_BYTES + 1, "picture")):
+
+        async def receive(size: int = size) -> dict[str, Any]:
+            return {"type": "http.request", "body": bytes(size), "more_body": False}
+
+        request = Request({"type": "http", "app": app, "state": {"clock": Clock(30)}, "headers": []}, receive)
+        assert (await sent.work(request, lambda: threading.current_thread().name, 1)).startswith(thread)
+    state.pool.close()

@@ -1,0 +1,43 @@
+"""What HTTP itself gets wrong: heads, and bodies of a broken frame. The server refuses it below the application."""
+
+END = b"\r\n\r\n"
+GET = b"GET /livez HTTP/1.1\r\nhost: a\r\n"
+POST = b"POST /v1/generate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
+BROKEN = {
+    "nothing but line breaks and a letter": b"\r\n\r\n\r\nx" + END,
+    "TLS": b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + END,
+    "SSH": b"SSH-2.0-x\r\n" + END,
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/9": b"GET /livez HTTP/9.9\r\nhost: a" + END,
+    "no version": b"GET /livez HTTP" + END,
+    "an unknown method": b"FETCH /livez HTTP/1.1\r\nhost: a" + END,
+    "a method in small letters": b"get /livez HTTP/1.1\r\nhost: a" + END,
+    "CONNECT": b"CONNECT a:80 HTTP/1.1\r\nhost: a" + END,
+    "a space in the path": b"GET /a b HTTP/1.1\r\nhost: a" + END,
+    "bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nhost: a" + END,
+    "bytes in the query": b"GET /livez?\xff HTTP/1.1\r\nhost: a" + END,
+    "a NUL in the path": b"GET /\0 HTTP/1.1\r\nhost: a" + END,
+    "an address that is none": b"GET http://[/livez HTTP/1.1\r\nhost: a" + END,
+    "a header without a colon": GET + b"x" + END,
+    "a space before the colon": GET + b"x : 1" + END,
+    "a header without a name": GET + b": 1" + END,
+    "a NUL in a header": GET + b"x: \0" + END,
+    "a bell in a header": GET + b"x: \x07" + END,
+    "a delete in a header": GET + b"x: \x7f" + END,
+    "a carriage return in a header": GET + b"x: a\rb" + END,
+    "a folded header": GET + b"x: a\r\n\tb" + END,
+    "a length that is none": POST + b"content-length: x" + END,
+    "a negative length": POST + b"content-length: -1" + END,
+    "a length with a sign": POST + b"content-length: +2" + END,
+    "a length of 5000 digits": POST + b"content-length: " + b"9" * 5000 + END,
+    "two lengths": POST + b"content-length: 2\r\ncontent-length: 3" + END,
+    "a length and chunks": POST + b"content-length: 2\r\ntransfer-encoding: chunked" + END,
+    "chunks that are not the last": POST + b"transfer-encoding: chunked, gzip" + END,
+    "a chunk without a size": POST + b"transfer-encoding: chunked" + END + b"x\r\n",
+    "a chunk beyond counting": POST + b"transfer-encoding: chunked" + END + b"f" * 17 + b"\r\n",
+    "a chunk that is longer": POST + b"transfer-encoding: chunked" + END + b"2\r\n{}}\r\n",
+    "a path of 70,000 letters": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: a" + END,
+    "a header of 70,000 letters": GET + b"x: " + b"a" * 70_000 + END,
+    "5000 headers": GET + b"x-long-name-of-a-header: 1\r\n" * 5000 + END,
+    "a chunk's extension of 200,000 letters": POST + b"transfer-encoding: chunked" + END + b"2;" + b"a" * 200_000,
+}
