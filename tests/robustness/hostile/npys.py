@@ -90,7 +90,9 @@ FILES: dict[str, tuple[bytes | Callable[[], bytes], Outcome]] = {
     "a NUL in the header": (made(told().replace("8", "8\0"), BODY), BROKEN),
     "an order that is a number": (made(told(fortran=0), BODY), BROKEN),
     "an order that is unknown": (made(told().replace("False", "None"), BODY), BROKEN),
-    "Fortran's order": (saved(np.asfortranarray(np.zeros((4, 6), np.uint8))), BROKEN),
+    "Fortran's order": (saved(np.asfortranarray(np.zeros((4, 6), np.uint8))), OK),
+    "Fortran's order and a byte too few": (saved(np.asfortranarray(np.zeros((4, 6), np.uint8)))[:-1], BROKEN),
+    "Fortran's order in a lie": (made(told(shape=(2**32, 2**32), fortran=True), BODY), BROKEN),
     "objects": (saved(np.array([[Code()]], object), allow_pickle=True), BROKEN),
     "objects as bytes": (made(told("|O"), pickle.dumps(Code())), BROKEN),
     "a structure": (saved(np.zeros((4, 4), [("a", "u1"), ("b", "u1", (3,))])), BROKEN),
@@ -100,7 +102,7 @@ FILES: dict[str, tuple[bytes | Callable[[], bytes], Outcome]] = {
     "truth values": (saved(np.zeros((4, 4), bool)), BROKEN),
     **{
         f"the type {kind}": (saved(np.zeros((4, 4), kind)), BROKEN)
-        for kind in (">u2", ">f4", ">f8", "i1", "<i2", "<i8", "<u4", "<f2", "<f16", "V1")
+        for kind in (">i2", ">f2", ">u4", "i1", "<i2", "<i8", "<u4", "<f2", "<f16", "V1")
     },
     **{
         f"the type {kind!r}": (made(told(kind), BODY), BROKEN)
@@ -159,6 +161,10 @@ FILES: dict[str, tuple[bytes | Callable[[], bytes], Outcome]] = {
     "a side of 65,501": (saved(np.zeros((1, 65_501), np.uint8)), no("picture-too-large")),
     "NaN": (floats(0, NAN), BROKEN),
     "NaN of doubles": (floats(0, NAN, kind="<f8"), BROKEN),
+    "NaN in the other order of bytes": (floats(0, NAN, kind=">f8"), BROKEN),
+    "1e308 in the other order of bytes": (floats(0, 1e308, kind=">f8"), BROKEN),
+    "a value of 5 that is little in the other order of bytes": (floats(5, kind="<f4").replace(b"<f4", b">f4"), OK),
+    "a value that is little but in the other order of bytes": (floats(3e38, kind=">f4"), BROKEN),
     "only NaN": (floats(NAN), BROKEN),
     "a signalling NaN": (saved(np.full((2, 2), 0x7F800001, np.uint32).view("<f4")), BROKEN),
     "infinity": (floats(0, INF), BROKEN),

@@ -58,7 +58,7 @@ CHANGE = st.tuples(
 )
 
 
-@settings(reproducible, max_examples=500)
+@settings(reproducible, max_examples=800)
 @given(
     operation=st.sampled_from(OPERATIONS),
     words=st.lists(WORDS, min_size=2, max_size=2),
@@ -86,7 +86,7 @@ def test_any_bytes(
     check(answer, operation, path, body)
 
 
-@settings(reproducible, max_examples=1000)
+@settings(reproducible, max_examples=1500)
 @given(seed=st.sampled_from(SEEDS), changes=st.lists(CHANGE, min_size=1, max_size=4), mend=st.booleans())
 @example(seed=SEEDS[0], changes=[], mend=False)
 def test_almost_valid_bytes(
