@@ -1,5 +1,6 @@
 """The pictures of a call: one raw body with its options in the query, or JSON that has both."""
 
+import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,7 +154,8 @@ async def look(request: Request, kind: str, images: Sequence[str] | None) -> Sen
 
     if images is not None:
         _check_count(len(images), "/images", service.settings)
-    return job() if len(data) <= SMALL_BYTES else await service.pool.run(job, 0, clock)
+    # Not in the pool: whether it has room for these pixels must be known while all its threads work.
+    return job() if len(data) <= SMALL_BYTES else await asyncio.to_thread(job)
 
 
 async def work(request: Request, job: Callable[[], Answer], pixels: int) -> Answer:
