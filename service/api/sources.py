@@ -1,5 +1,6 @@
 """The latents that a generate call means, as inputs of its graph."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 
 import numpy as np
