@@ -3,10 +3,10 @@ PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check install --quiet
 LOCK := .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help serve test train format openapi lock adopt clean
+.PHONY: help serve test train format openapi screenshots lock adopt clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: .venv/serve  ## install what serving needs and start the service on 127.0.0.1:8000 (HARMONIUM_WORKERS=0: a process per core)
 	.venv/bin/python -m service
@@ -26,6 +26,9 @@ format: .venv/dev  ## put the code into its one format
 
 openapi: .venv/dev  ## write docs/openapi.json anew, for review
 	.venv/bin/python -m tests.docs.openapi
+
+screenshots: .venv/dev  ## make the pictures of the documents anew, with the service and Chromium, for review
+	.venv/bin/python -m tests.docs.screenshots
 
 lock: .venv/dev  ## resolve the pins of pyproject.toml into hashed lock files
 	$(PIP) pip-tools==7.6.2

@@ -31,6 +31,7 @@ body {{ margin: 0; }}
   .swagger-ui .wrapper {{ padding: 0 10px; }}
   .swagger-ui .opblock .opblock-summary-path {{ max-width: none; }}
   .swagger-ui .opblock .opblock-section-header {{ flex-wrap: wrap; height: auto; }}
+  .swagger-ui .opblock .tab-header .tab-item.active h4 span::after {{ content: none; }}
   .swagger-ui table.parameters, .swagger-ui table.responses-table {{ display: block; overflow-x: auto; }}
 }}
 </style>

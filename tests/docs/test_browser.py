@@ -1,7 +1,6 @@
 """A person at /docs: opens a call, tries it with what stands there, and sees the answer."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,16 +9,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.docs.screenshots import CHROMIUM, QUIET
 from tests.service.conftest import Served, png, served, zoo
 
 __all__ = ["served", "zoo"]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 SHOTS = os.environ.get("HARMONIUM_TEST_SHOTS")
 """A folder for screenshots, to look at."""
 
