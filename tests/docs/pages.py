@@ -1,8 +1,9 @@
 """The documents as what a reader does: commands with the output that is shown, programs with what they print.
 
-A `console` block holds commands, each after `$ ` and, where it goes on, `> `, and under each what
-it prints: `...` stands for what differs from time to time or goes on, and where lines end does not
-count. A `python` block is a program; what a line `print(...)  # text` of it prints stands in its comment.
+A `console` block holds commands, each after `$ ` and going on in lines that four spaces begin, and
+under each what it prints: `...` stands for what differs from time to time or goes on, and where lines
+end does not count. A `python` block is a program; what a line `print(...)  # text` of it prints
+stands in its comment.
 """
 
 import re
@@ -39,5 +40,5 @@ def steps(page: str) -> Iterator[Step]:
             continue
         assert block.startswith("$ "), block
         for command in re.split(r"^\$ ", block, flags=re.M)[1:]:
-            line, shown = re.findall(r"\A([^\n]*\n(?:> [^\n]*\n)*)(.*)\Z", command, re.S)[0]
-            yield Step(line.replace("\n> ", "\n"), shown)
+            line, shown = re.findall(r"\A([^\n]*\n(?: {4}[^\n]*\n)*)(.*)\Z", command, re.S)[0]
+            yield Step(line, shown)

@@ -41,7 +41,8 @@ def test_every_call_is_shown() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_training_commands_parse_and_name_recipes(name: str) -> None:
-    for line in re.findall(r"^(?:\$ )?\.venv/bin/python -m training (.*)$", PAGES[name], re.M):
+    page = PAGES[name].replace("\\\n", " ")
+    for line in re.findall(r"^(?:\$ )?\.venv/bin/python -m training (.*)$", page, re.M):
         options = arguments_parser().parse_args(shlex.split(line))
         if name != "add-a-model.md" and options.recipe:
             assert options.recipe in recipe.names()
