@@ -65,6 +65,8 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_tests_that_are_named_exist(name: str) -> None:
+def test_notes_are_there_and_name_tests(name: str) -> None:
+    notes = re.findall(r"^\[\^([\w-]+)\]: ", PAGES[name], re.M)
+    assert sorted(notes) == sorted(set(re.findall(r"\[\^([\w-]+)\](?!:)", PAGES[name])))
     for path, test in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", PAGES[name]):
         assert f"def {test}(" in (ROOT / path).read_text() if test else (ROOT / path).is_file()
