@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
+from service.protocol import LAST_CALL_SECONDS
+
 
 @dataclass(frozen=True)
 class Call:
@@ -35,7 +37,11 @@ class Outcome:
     fresh: bool
     """Whether it was the first on its connection."""
     what: str
-    """`right`, the name of a problem, or what went wrong: `refused`, `lost` (no byte came), `cut`, or in words."""
+    """`right`, the name of a problem, or what went wrong: `refused`, `lost` (no byte came), `cut`, or in words.
+
+    `asleep`: this client, on a crowded machine, sent nothing for so long after it had connected
+    that a service which ends need not wait for it.
+    """
 
 
 class Hammer:
@@ -105,13 +111,19 @@ def _call(connection: http.client.HTTPConnection, call: Call) -> Outcome:
     if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
         connection.close()  # the server has closed it since: every client looks before it uses a connection again
     fresh, began = connection.sock is None, time.monotonic()
+    connected = sent = began
     try:
+        if fresh:
+            connection.connect()
+            connected = time.monotonic()
+        sent = time.monotonic()  # a closed connection may refuse to send
         connection.request(call.method, call.path, call.body, {"content-type": call.kind})
+        sent = time.monotonic()
         answer = connection.getresponse()
     except ConnectionRefusedError:
         what = "refused"
     except (ConnectionError, http.client.BadStatusLine):
-        what = "lost"
+        what = "asleep" if fresh and sent - connected >= LAST_CALL_SECONDS else "lost"
     else:
         try:
             what = _judged(call, answer, answer.read())

@@ -81,7 +81,7 @@ def test_nothing_accepted_is_lost_when_the_service_stops(
         assert service.process.wait(30) == 0
         took = time.monotonic() - signalled
     summary = hammer.summary()
-    assert set(summary) <= {"right", "draining", "refused", "lost"}
+    assert set(summary) <= {"right", "draining", "refused", "lost", "asleep"}
     # A caller that uses an old connection at the moment at which the service closes it may find it closed.
     assert [outcome for outcome in hammer.outcomes if outcome.what == "lost" and outcome.fresh] == []
     assert [outcome for outcome in hammer.outcomes if outcome.what == "lost" and outcome.began < signalled] == []
