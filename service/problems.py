@@ -175,9 +175,9 @@ class UnreadablePicture(Problem):
 
 
 class UnreadableArray(Problem):
-    """The bytes are no NumPy array (.npy) of pictures: `[H,W]`, `[H,W,C]` or `[B,H,W,C]`, C 1 or 3, in C order.
+    """The bytes are no NumPy array (.npy) of pictures: `[H,W]`, `[H,W,C]` or `[B,H,W,C]`, C 1 or 3.
 
-    Read are uint8, uint16, float32 and float64, little-endian; floats from -4 to 5, where 0 to 1 is nominal.
+    Read are uint8, uint16, float32 and float64 of either byte order; floats from -4 to 5, where 0 to 1 is nominal.
     Nothing is ever unpickled.
     """
 

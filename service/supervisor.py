@@ -26,6 +26,8 @@ STEADY_SECONDS = 10
 """A worker that has served this long is replaced at once; one that dies sooner, after a delay."""
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 """Seconds; the delay doubles with every early death in a row."""
+MOST_DOUBLINGS = 10
+"""More make no difference, and after some days of them no number either."""
 FAILED_STARTS = 3
 """Starts in a row that one worker may fail while no other serves."""
 SLACK_SECONDS = 5
@@ -126,7 +128,7 @@ class Supervisor:
                 self._code = 1
                 self.stop()
                 return
-            delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (early - 1)) if early else 0
+            delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(early - 1, MOST_DOUBLINGS)) if early else 0
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._stopping.wait()

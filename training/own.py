@@ -14,7 +14,7 @@ from models.manifest import NAME, AnyTask, Denoise, Encode, Generate, Recommend
 from training.data.own import photographs, pictures, ratings
 from training.data.own.columns import USUAL
 from training.data.own.faults import ALLOWED
-from training.data.own.told import Own
+from training.data.own.told import Own, shown
 from training.recipe import Recipe
 
 FLAGS = {"ratings": "--ratings FILE", "pictures": "--pictures DIR", "photographs": "--pictures DIR"}
@@ -96,6 +96,26 @@ def load(options: argparse.Namespace, found: Recipe[Any]) -> Own[Any]:
     Raises:
         training.data.source.DataError: they cannot be read, or do not do.
     """
+    owned = _read(options, found)
+    said = _flags(options)
+    return replace(owned, credit=owned.credit.model_copy(update={"data": f"{owned.credit.data}{said}"}))
+
+
+def _flags(options: argparse.Namespace) -> str:
+    """How the data were named, but for their place: to be named so again."""
+    said: list[str] = []
+    for flag in (*OF_RATINGS, "side"):
+        value: Any = getattr(options, flag)
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            value = ",".join(f"{role}={name}" for role, name in value.items())
+        spelled = shown(value) if isinstance(value, Path) else f"{value:g}" if isinstance(value, float) else value
+        said.append(f"--{flag.replace('_', '-')} {spelled}")
+    return f" (read with {' '.join(said)})" if said else ""
+
+
+def _read(options: argparse.Namespace, found: Recipe[Any]) -> Own[Any]:
     match found.source.own:
         case "ratings":
             return ratings.read(

@@ -152,12 +152,6 @@ def pointer(*path: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def not_served(name: str, *served: str) -> InvalidFields:
-    """The refusal of what the agreement has and this release does not; `served` are values that it takes."""
-    detail = f"is not served by this release: leave it out{''.join(f' or send {value}' for value in served)}"
-    return InvalidFields([Fault(pointer(name), detail)])
-
-
 def answer(content: bytes, kind: str, model: Model, **headers: str) -> Response:
     """A ready answer; keyword `x_seed` is the header X-Seed."""
     return Response(content, media_type=kind, headers=_headers(model, headers))

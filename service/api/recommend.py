@@ -32,6 +32,8 @@ from service.settings import MOST_RATINGS, MOST_USERS, Settings
 
 router = APIRouter()
 MOST_REASONS = 5
+REASON_ROWS = 16
+"""Ratings that are left out, one at a time, in one go."""
 MOST_LISTED = 10_000
 """Ids in `allow` and in `deny`."""
 MOST_ENTRIES = 1000
@@ -240,10 +242,12 @@ async def _reasons(
     """For every item of the page what each rating added to its score: the score with it minus that without it."""
     if not history.index:
         return [[] for _ in page]
-    longest = catalogue.task.max_ratings
-    rows = [history.without(place).row(longest) for place in range(len(history.index))]
-    without = np.stack([row["score"][page] for row in await model.infer("score", rows, clock)])
-    gains = rounded(score - without)
+    longest, places = catalogue.task.max_ratings, range(len(history.index))
+    without: list[NDArray[Any]] = []
+    for start in places[::REASON_ROWS]:  # of each row only the page is kept, however many items there are
+        rows = [history.without(place).row(longest) for place in places[start : start + REASON_ROWS]]
+        without += [row["score"][page] for row in await model.infer("score", rows, clock)]
+    gains = rounded(score - np.stack(without))
     best = np.argsort(-gains, axis=0, kind="stable")[:MOST_REASONS]
     return [
         [{"item": catalogue.items[history.index[who]].id, "gain": float(gains[who, rank])} for who in best[:, rank]]

@@ -38,7 +38,9 @@ class ListedItem(Answer):
     title: str
     score: Annotated[
         float,
-        Field(description="The model's, or the popularity. It orders the list where `diversity` and `novelty` are 0."),
+        Field(
+            description="Orders the list: the model's, the popularity, or what `diversity` and `novelty` make of it."
+        ),
     ]
     rating: Annotated[float, Field(description="Predicted, on the model's scale.")]
     attributes: dict[str, list[str] | float | None]

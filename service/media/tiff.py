@@ -118,7 +118,9 @@ def _check_layout(data: bytes, tags: Directory) -> None:
         raise BrokenDirectory("it has not either strips or tiles")
     if tiled:
         wide, high = _one(tags, TILE_WIDTH), _one(tags, TILE_HEIGHT)
-        if not 0 < wide <= max(MAX_TILE, width + 15) or not 0 < high <= max(MAX_TILE, height + 15):
+        most = max(MAX_TILE**2, 2 * width * height)  # a tile is decoded whole, however little of it is the picture
+        fits = 0 < wide <= max(MAX_TILE, width + 15) and 0 < high <= max(MAX_TILE, height + 15)
+        if not fits or wide * high > most:
             raise BrokenDirectory(f"its tiles are of {wide} x {high} pixels")
         starts, sizes = tags.integers(TILES), tags.integers(TILE_BYTES)
     else:

@@ -32,6 +32,8 @@ log = logging.getLogger("service.library")
 
 RUN_RATINGS = 32_768
 """Ratings, padding included, in one run of a recommender: the graph gathers a row of weights for each."""
+RUN_SCORES = 2**15
+"""Scores in one run of a recommender: a row has one for every item, and costs little else. It holds the loop."""
 RUN_PIXELS = 2**14
 """Pixels in one run of an encoder, which takes as long for many pictures as for each alone, and holds the loop."""
 
@@ -61,7 +63,8 @@ class Model:
         self.profiles = Profiles(self.catalogue, partial(self.infer, "score")) if self.catalogue else None
         self._batchers: dict[str, Batcher[Arrays, Row]] = {}
         if recommend:
-            self._batch("score", recommend.graphs["score"].max_batch, settings.max_queue_ratings, "MAX_QUEUE_RATINGS")
+            rows = min(max(2, RUN_SCORES // recommend.items), recommend.graphs["score"].max_batch)
+            self._batch("score", rows, settings.max_queue_ratings, "MAX_QUEUE_RATINGS")
         if encode := self.manifest.task(Encode):
             most = max(2, RUN_PIXELS // (encode.height * encode.width))
             rows = min(most, encode.graphs["encode"].max_batch)

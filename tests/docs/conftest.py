@@ -1,8 +1,8 @@
 """The service as a reader of the README starts it."""
 
 import os
+import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,13 +31,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     folder = tmp_path_factory.mktemp("checkout")
     for name in (".venv", "Makefile", "docs", "models", "requirements", "service", "training"):
         (folder / name).symlink_to(ROOT / name)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     kept = {key: os.environ[key] for key in os.environ if not key.startswith(("HARMONIUM_", "PYTEST"))}
     environment = kept | {"HOME": str(tmp_path_factory.mktemp("home"))}
     server = subprocess.Popen(
-        ["make", "serve"], cwd=folder, env=environment | {"HARMONIUM_PORT": str(port)}, text=True,
+        ["make", "serve"], cwd=folder, env=environment | {"HARMONIUM_PORT": "0"}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     assert server.stdout is not None
@@ -48,7 +45,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             break
     else:
         pytest.fail("`make serve` ended: " + "".join(said))
-    yield Checkout(folder, environment, f"http://127.0.0.1:{port}")
+    (address,) = re.findall(r"^Harmonium: (http://\S+)/docs$", "".join(said), re.MULTILINE)
+    yield Checkout(folder, environment, address)
     os.killpg(server.pid, 15)
     server.communicate(timeout=30)
 

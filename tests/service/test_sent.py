@@ -211,13 +211,6 @@ def test_work_between_pictures_can_end_early() -> None:
         next(read)
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_a_deadline_that_passes_ends_a_call_of_many(zoo: Path, call: str) -> None:
-    with serving(zoo, deadline_seconds=0.001) as (_, client):
-        answer = several(client, call, *[png(64, 64, 3, seed=seed) for seed in range(40)])
-        refused(answer, 504, "deadline", setting="HARMONIUM_DEADLINE_SECONDS")
-
-
 def test_one_picture_where_one_makes_sense() -> None:
     (picture,) = sent.one(text(png(4, 5)), "/edit/image", 100).read()
     assert picture.pixels.shape == (4, 5)

@@ -272,6 +272,7 @@ def test_bombs_are_refused_before_decoding() -> None:
         (handmade(GREY, t322=(3, [16]), t273=(4, [8]), t279=(4, [24])), "either strips or tiles"),
         (handmade(GREY, tile=(16, 16), t322=(4, [2**31]), t323=(4, [2**31])), "tiles are of 2147483648"),
         (handmade(GREY, tile=(16, 16), t322=(4, [0])), "tiles are of 0"),
+        (handmade(np.zeros((1, 60_000, 1), np.uint8), tile=(1024, 60_000), compression=8), "tiles are of 60000 x 1024"),
         (handmade(GREY, tile=(16, 16), t322=(4, [1]), t323=(4, [1])), "in place of 24"),
         (handmade(GREY, t279=(4, [23])), "cut off"),
         (handmade(GREY, t279=(4, [2**32 - 1])), "cut off"),

@@ -341,7 +341,8 @@ def test_own_data_that_are_not_there_are_named(
 def test_own_data_go_the_same_way_and_a_run_goes_on_with_no_other(
     capsys: pytest.CaptureFixture[str], folders: list[str], tmp_path: Path, stars: Path
 ) -> None:
-    where = [*folders[1:], "--ratings", str(stars), "--name", "my-films"]
+    read_with = ["--columns", "user=user,item=item", "--liked", "4"]
+    where = [*folders[1:], "--ratings", str(stars), *read_with, "--name", "my-films"]
     status, output, error = say(capsys, "train", NAME, *where, *SMALL)
     assert (status, error) == (0, "")
     runs = tmp_path / "runs" / "my-films"
@@ -352,6 +353,7 @@ def test_own_data_go_the_same_way_and_a_run_goes_on_with_no_other(
     assert (status, error) == (0, "")
     version = verify(tmp_path / "models" / "my-films" / "1", "my-films", 1)
     assert output.endswith(f"Published my-films version 1: {version.folder}\n")
+    assert version.manifest.credit.data.endswith(" (read with --columns user=user,item=item --liked 4)")
     status, output, error = say(capsys, "evaluate", NAME, *(word for word in where if word not in folders[3:]))
     assert (status, error) == (0, "")
     assert f"my-films version 1, {version.folder}\n" in output

@@ -23,12 +23,12 @@ CLASS_COLOURS = (
 def figures(task: Encode, graphs: Graphs, data: Pictures) -> list[Figure]:
     """Reconstructions (of pictures that may be shown) and their errors, if there is a decoder; a plane of codes."""
     found: list[Figure] = []
-    mean = graphs.in_batches("encode", 500, image=data.test.images / np.float32(255))["mean"]
+    mean = graphs.in_batches("encode", 500, image=data.measured.images / np.float32(255))["mean"]
     if "decode" in graphs.sessions:
-        rebuilt = generate.decode(graphs, mean, data.test.labels)
+        rebuilt = generate.decode(graphs, mean, data.measured.labels)
         if data.showable:
-            found.append(_reconstructions(data.test, rebuilt))
-        errors = np.square(rebuilt - data.test.images / np.float32(255)).mean(axis=(1, 2, 3))
+            found.append(_reconstructions(data.measured, rebuilt))
+        errors = np.square(rebuilt - data.measured.images / np.float32(255)).mean(axis=(1, 2, 3))
         found.append(_errors(task, errors))
     if task.latent_size == 2 and data.classes:
         found.append(_plane(mean, data))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.manifest import Recommend
-from training.data.movielens import RatingData, Ratings
+from training.data.ratings import RatingData, Ratings
 from training.figures import plot
 from training.figures.figure import Figure
 from training.graphs import Graphs

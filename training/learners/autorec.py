@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.data.movielens import RatingData
+from training.data.ratings import RatingData
 from training.learners.learner import Batch, Export, Losses
 from training.learners.recommender import Recommender
 from training.settings import Settings

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models import items
 from models.manifest import Recommend
-from training.data.movielens import RatingData
+from training.data.ratings import RatingData
 from training.learners.learner import Batch, Learner
 from training.settings import Settings
 

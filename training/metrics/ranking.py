@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Baseline, Metric
-from training.data.movielens import RatingData, Ratings
+from training.data.ratings import RatingData, Ratings
 from training.graphs import Graphs
 
 Scores = NDArray[np.floating]
+RUN_RATINGS = 32_768
+"""Ratings, padding included, in one run: the graph gathers a row of weights for each."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _blocks(graphs: Graphs, history: Ratings, rows: int) -> Iterator[tuple[int, 
         rating = np.zeros(item.shape, np.float32)
         for row, cells in enumerate(block):
             item[row, : len(cells)], rating[row, : len(cells)] = history.item[cells], history.rating[cells]
-        yield start, graphs.run("score", item_index=item, rating=rating)
+        yield start, graphs.in_batches("score", max(1, RUN_RATINGS // item.shape[1]), item_index=item, rating=rating)
 
 
 def evaluate(graphs: Graphs, data: RatingData) -> list[Metric]:
