@@ -10,14 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
+from models.items import Item
 from models.manifest import Recommend
+from models.store import Store
 from service.api.call import MAX_NESTED
 from service.api.generation import MOST_NUMBERS
 from service.api.recommend import MOST_ENTRIES, MOST_LISTED, OTHER_VALUES
 from service.api.sent import MOST_VALUES
 from service.app import create_app
 from service.runtime.clock import Clock
-from service.runtime.ranking import Catalogue, ListRule
+from service.runtime.library import RUN_SCORES, Library
+from service.runtime.ranking import Catalogue, History, ListRule
 from service.settings import MOST_IMAGES, MOST_PICTURES, MOST_RATINGS, MOST_USERS, Settings
 from service.state import State
 from tests.service.conftest import refused, serving
@@ -228,3 +231,23 @@ def test_cores_are_counted_where_the_system_does_not_tell_which_are_ours(monkeyp
 def test_a_path_with_a_slash_too_many_is_unknown(client: httpx.Client) -> None:
     for path in ("/v1/recommend/", "/v1/models/", "/livez/"):
         refused(client.post(path, json={}), 404, "unknown-path")
+
+
+async def test_a_run_of_a_large_recommender_leaves_turns_of_the_loop_to_others(tmp_path: Path) -> None:
+    """A row costs what its scores cost, so few rows of many items run together."""
+    items = [Item(str(number), "", 0.1, {"genres": (), "year": None}) for number in range(2048)]
+    Store([tmp_path]).publish(*recommend(items=items, max_batch=64))
+    library = Library(Settings(models=str(tmp_path)))
+    model = next(iter(library.scan().loaded("movies-rbm").values()))
+    row = History((3,), (5.0,)).row(64)
+
+    async def turns(rows: int) -> int:
+        run = asyncio.ensure_future(model.infer("score", [row] * rows, Clock(60)))
+        count = 0
+        while not run.done():
+            await asyncio.sleep(0)
+            count += 1
+        return count
+
+    together = RUN_SCORES // len(items)
+    assert await turns(3 * together) - await turns(together) == 2
