@@ -98,4 +98,7 @@ class Server(uvicorn.Server):
         await self.state.library.scanned.wait()
         shelf = self.state.library.shelf
         loaded = [f"{name} {max(versions)}" for name in shelf.names() if (versions := shelf.loaded(name))]
+        for task, name in self.state.settings.defaults.items():
+            if not shelf.loaded(name):
+                log.warning("%s has no model to answer calls that name none: %s is not loaded", task, name)
         self.greet(f"Models on {self.state.library.device()}: {', '.join(loaded) or 'none'}")

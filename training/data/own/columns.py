@@ -44,6 +44,12 @@ class Columns:
         return ", ".join(f"{role}={table.first[place]}" for role, place in self.place.items())
 
 
+def unused(table: Table, found: Columns) -> list[str]:
+    """The names of the columns that have no role."""
+    used = set(found.place.values())
+    return [name for column, name in enumerate(table.first) if found.header and column not in used]
+
+
 def of_ratings(table: Table, named: Mapping[str, str]) -> Columns:
     """The columns user, item and, where they are there, rating and timestamp. `named` are the user's words.
 

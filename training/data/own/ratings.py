@@ -70,10 +70,18 @@ def read(asked: Asked) -> Own[RatingData]:
     """
     table = open_table(asked.ratings)
     found = columns.of_ratings(table, asked.columns)
+    rest = columns.unused(table, found)
+    if rest and "rating" not in found.place and asked.scale != "likes":
+        raise DataError(
+            f"{table.file} has no column for the rating, but also {', '.join(rest)}: say --columns rating=..., or "
+            "--scale likes if every row is a like"
+        )
     if asked.scale == "likes":
         found = Columns({role: place for role, place in found.place.items() if role != "rating"}, found.header)
     rows, repeated = _last(_rows(table, found))
     told = [f"{table.file} ({table.form}; {found.told(table)}): {table.rows:,} {table.unit}s"]
+    if rest := columns.unused(table, found):
+        told.append(f"  not used: {', '.join(rest)}")
     told += table.faults.told(table.rows, asked.bad_rows)
     if repeated:
         order = "time" if "timestamp" in found.place else "their order in the file"

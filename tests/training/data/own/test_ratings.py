@@ -310,6 +310,18 @@ def test_without_ratings_every_row_is_liked(file: Path) -> None:
         assert "no ratings: every row is a like, 1 on the scale 0..1; predicted ratings say nothing" in own.about
 
 
+def test_a_column_that_may_be_the_rating_is_never_passed_over(file: Path) -> None:
+    """Or whoever voted against something would be taught as one who likes it."""
+    text = spell(rows(values=(0, 1)), "user,item,vote")
+    words = "my.csv has no column for the rating, but also vote: say --columns rating=..., or --scale likes if every"
+    assert refused(file, text).startswith(words)
+    voted = read(file, text, columns={"rating": "vote"})
+    assert {rating for _, rating in triples(voted.data)} == {0, 1}
+    liked = read(file, text, scale="likes")
+    assert "  not used: vote" in liked.told
+    assert {rating for _, rating in triples(liked.data)} == {1}
+
+
 def test_a_column_called_plays_is_one_of_counts(file: Path) -> None:
     own = read(file, spell(rows(values=(1, 2, 3, 4, 9)), "user,song,plays"))
     assert own.data.levels == (1, 2, 4, 8)
