@@ -23,7 +23,7 @@ MAX_LOOKED_AT = 1000
 """Faults of one body. pydantic makes all of them or none, and a body can have millions, one per unknown field."""
 MAX_PARAMETERS = 50
 SMALL_BYTES = 2**16
-"""JSON bodies up to this size take a few milliseconds at most, and are read on the event loop."""
+"""Bodies up to this size, JSON or pictures, take a few milliseconds to look at, and are read on the event loop."""
 MAX_NESTED = 2**17
 """Lists and objects in a body, where `most_values` are given."""
 

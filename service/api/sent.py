@@ -24,9 +24,8 @@ KINDS = [PNG, JPEG, WEBP, TIFF, NPY, JSON]
 """What is read."""
 MOST_VALUES = MOST_IMAGES + 1000
 """Of a JSON body: far more than it has options."""
-SMALL_BYTES = 64 * 1024
 SMALL_PIXELS = 256 * 256
-"""What takes less time to look at, or to decode, than a change of threads is worth."""
+"""Pictures that take less time to decode than a change of threads is worth."""
 
 
 class Body(call.Body):
@@ -155,7 +154,7 @@ async def look(request: Request, kind: str, images: Sequence[str] | None) -> Sen
     if images is not None:
         _check_count(len(images), "/images", service.settings)
     # Not in the pool: whether it has room for these pixels must be known while all its threads work.
-    return job() if len(data) <= SMALL_BYTES else await asyncio.to_thread(job)
+    return job() if len(data) <= call.SMALL_BYTES else await asyncio.to_thread(job)
 
 
 async def work(request: Request, job: Callable[[], Answer], pixels: int) -> Answer:
@@ -164,7 +163,7 @@ async def work(request: Request, job: Callable[[], Answer], pixels: int) -> Answ
     Raises:
         Overloaded, Deadline: and whatever the job raised.
     """
-    if pixels <= SMALL_PIXELS and len(await request.body()) <= SMALL_BYTES:
+    if pixels <= SMALL_PIXELS and len(await request.body()) <= call.SMALL_BYTES:
         return job()
     return await call.state(request).pool.run(job, pixels, call.clock(request))
 

@@ -71,7 +71,7 @@ async def _mean(request: Request, image: str, pointer: str, model: Model) -> Lat
         with clock.stage("decode"):
             return sent.one(image, pointer, service.settings.max_pixels)
 
-    part = look() if len(image) <= sent.SMALL_BYTES else await asyncio.to_thread(look)
+    part = look() if len(image) <= call.SMALL_BYTES else await asyncio.to_thread(look)
 
     def fit() -> NDArray[np.float32]:
         with clock.stage("decode"):

@@ -14,6 +14,7 @@ from fastapi import Request
 from PIL import Image
 
 from service.api import sent
+from service.api.call import SMALL_BYTES
 from service.app import create_app
 from service.media.negotiation import NPY, PNG
 from service.media.pictures import inspect
@@ -188,7 +189,7 @@ def test_large_bodies_are_looked_at_while_no_thread_of_the_pool_is_free(served: 
         assert busy.acquire(timeout=30)
     noise = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
     large = encoded(Image.fromarray(noise))
-    assert len(large) > sent.SMALL_BYTES
+    assert len(large) > SMALL_BYTES
     try:
         refused(several(client, "encode", large[:-1]), 422, "unreadable-picture", "/images/0")
     finally:
@@ -227,7 +228,7 @@ def test_one_picture_where_one_makes_sense() -> None:
 async def test_few_pixels_of_a_large_body_are_no_work_for_the_event_loop() -> None:
     state = State(Settings())
     app = create_app(state)
-    for size, thread in ((sent.SMALL_BYTES, "MainThread"), (sent.SMALL_BYTES + 1, "picture")):
+    for size, thread in ((SMALL_BYTES, "MainThread"), (SMALL_BYTES + 1, "picture")):
 
         async def receive(size: int = size) -> dict[str, Any]:
             return {"type": "http.request", "body": bytes(size), "more_body": False}
