@@ -6,7 +6,8 @@ g are the two halves of a fully convolutional U-Net (Ronneberger et al. 2015) th
 picture whose 2x2 pixels were moved into channels, and that predicts the noise (Zhang et al.,
 "Beyond a Gaussian denoiser", 2017). The level enters as one more plane (FFDNet, Zhang et al.
 2018), and no layer has a bias, so that the network scales with its input (Mohan et al.,
-"Robust and interpretable blind image denoising via bias-free CNNs", 2020).
+"Robust and interpretable blind image denoising via bias-free CNNs", 2020). Grey pictures have a
+first and a last layer of their own: in three equal channels their noise would look like detail.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.manifest import Denoise
+from training.data.crops import Crops
 from training.data.photographs import Photographs
 from training.learners.learner import Batch, Export, Learner, Losses
 from training.settings import NetworkSettings
+
+FAINT = 1e-6
+"""A mean square error of a quarter of a grey level: below it a crop counts as restored."""
 
 
 class DaeSettings(NetworkSettings):
@@ -34,8 +39,13 @@ class DaeSettings(NetworkSettings):
     )
     blocks: Annotated[int, Field(ge=1, description="residual blocks on each side of a scale")] = 2
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
-    sigma_max: Annotated[float, Field(gt=0, description="strongest noise, on the 0..255 scale")] = 55.0
-    grey_share: Annotated[float, Field(ge=0, le=1, description="share of crops that are grey, with equal noise")] = 0.25
+    smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
+    sigma_max: Annotated[float, Field(gt=0, description="strongest noise, on the 0..255 scale")] = 75.0
+    sigma_power: Annotated[
+        float, Field(gt=0, description="sigma is sigma_max times a uniform number to this power: more draws weak noise")
+    ] = 1.5
+    level_error: Annotated[float, Field(ge=0, lt=1, description="share by which the told sigma is off at most")] = 0.1
+    grey_share: Annotated[float, Field(ge=0, le=1, description="share of a batch that is grey")] = 0.375
     clipped_share: Annotated[float, Field(ge=0, le=1, description="share of crops rounded and clipped to 8 bit")] = 0.5
 
 
@@ -52,7 +62,7 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """image [B,3,H,W] in 0..1 and sigma [B] in the same units -> clean [B,3,H,W], not clipped.
+    """image [B,C,H,W] in 0..1 and sigma [B] in the same units -> clean [B,C,H,W], not clipped; C is 1 or 3.
 
     H and W are multiples of `2 ** len(channels)`.
     """
@@ -64,7 +74,9 @@ class UNet(nn.Module):
             return nn.Sequential(*(Block(width) for _ in range(blocks)))
 
         fine, coarse = channels[:-1], channels[1:]
-        self.head = nn.Conv2d(4 * 3 + 1, channels[0], 3, padding=1, bias=False)
+        self.heads = nn.ModuleDict(
+            {str(c): nn.Conv2d(4 * c + 1, channels[0], 3, padding=1, bias=False) for c in (1, 3)}
+        )
         self.down = nn.ModuleList(stage(width) for width in fine)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
         self.bottom = stage(channels[-1])
@@ -72,7 +84,7 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True)
         )
         self.up = nn.ModuleList(stage(width) for width in fine)
-        self.tail = nn.Conv2d(channels[0], 4 * 3, 3, padding=1, bias=False)
+        self.tails = nn.ModuleDict({str(c): nn.Conv2d(channels[0], 4 * c, 3, padding=1, bias=False) for c in (1, 3)})
 
     @property
     def reach(self) -> int:
@@ -92,7 +104,8 @@ class UNet(nn.Module):
     def forward(self, image: Tensor, sigma: Tensor) -> Tensor:
         pixels = functional.pixel_unshuffle(image, 2)
         level = sigma.view(-1, 1, 1, 1) + torch.zeros_like(pixels[:, :1])
-        x = self.head(torch.cat((pixels, level), dim=1))
+        kind = str(image.shape[1])
+        x = self.heads[kind](torch.cat((pixels, level), dim=1))
         skips: list[Tensor] = []
         for stage, shrink in zip(self.down, self.shrink, strict=True):
             x = stage(x)
@@ -101,7 +114,7 @@ class UNet(nn.Module):
         x = self.bottom(x)
         for stage, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
             x = stage(grow(x) + skip)
-        return image - functional.pixel_shuffle(self.tail(x).float(), 2)
+        return image - functional.pixel_shuffle(self.tails[kind](x).float(), 2)
 
 
 class Dae(Learner[DaeSettings]):
@@ -113,62 +126,54 @@ class Dae(Learner[DaeSettings]):
         super().__init__(settings, data.sha256)
         self.network = UNet(settings.channels, settings.blocks)
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
-        self.pictures = [torch.from_numpy(picture.copy()) for picture in data.train]
-        areas = torch.tensor([float(picture.shape[0] * picture.shape[1]) for picture in self.pictures])
-        self.weights = areas / areas.sum()
+        self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"denoise": torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate)}
 
     def draw(self) -> Batch:
-        """Clean crops [B,3,S,S] in 0..1, noisy ones, and the sigma [B] of each."""
-        size = self.settings.crop
-        chosen = torch.multinomial(self.weights, self.settings.batch_size, replacement=True).tolist()
-        clean = torch.stack([self._crop(self.pictures[index], size) for index in chosen]).float() / 255
-        rows = len(chosen)
-        grey = torch.rand(rows, 1, 1, 1) < self.settings.grey_share
-        clean = torch.where(grey, clean.mean(dim=1, keepdim=True), clean)
-        noise = torch.randn_like(clean)
-        noise = torch.where(grey, noise[:, :1], noise)
-        sigma = torch.rand(rows) * self.settings.sigma_max / 255
-        noisy = clean + sigma.view(-1, 1, 1, 1) * noise
-        eight_bit = torch.rand(rows, 1, 1, 1) < self.settings.clipped_share
-        noisy = torch.where(eight_bit, (noisy * 255).round().clamp(0, 255) / 255, noisy)
-        return tuple(part.to(self.device) for part in (clean, noisy, sigma))
+        """Clean crops [B,C,S,S] in 0..1, noisy ones, and the sigma [B] told of each: in colour, then grey."""
+        clean = self.crops.draw(self.settings.batch_size) / 255
+        grey = round(self.settings.grey_share * self.settings.batch_size)
+        drawn = (*self._noisy(clean[grey:]), *self._noisy(clean[:grey].mean(dim=1, keepdim=True)))
+        return tuple(part.to(self.device) for part in drawn)
 
-    @staticmethod
-    def _crop(picture: Tensor, size: int) -> Tensor:
-        """A random crop [3,size,size] in one of eight orientations."""
-        height, width, _ = picture.shape
-        size_here = min(size, height, width)
-        top = int(torch.randint(height - size_here + 1, ()))
-        left = int(torch.randint(width - size_here + 1, ()))
-        crop = picture[top : top + size_here, left : left + size_here].permute(2, 0, 1)
-        turns = int(torch.randint(8, ()))
-        crop = torch.rot90(crop, turns % 4, (1, 2))
-        if turns >= 4:
-            crop = crop.flip(2)
-        short = size - size_here
-        return functional.pad(crop.float()[None], (0, short, 0, short), mode="reflect")[0] if short else crop.float()
+    def _noisy(self, clean: Tensor) -> Batch:
+        settings, rows = self.settings, len(clean)
+        sigma = settings.sigma_max / 255 * torch.rand(rows) ** settings.sigma_power
+        noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
+        eight_bit = torch.rand(rows, 1, 1, 1) < settings.clipped_share
+        noisy = torch.where(eight_bit, (noisy * 255).round().clamp(0, 255) / 255, noisy)
+        told = sigma * (1 + settings.level_error * (2 * torch.rand(rows) - 1))
+        return clean, noisy, told
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
-        """Mean absolute error, in units of the 0..255 scale."""
-        clean, noisy, sigma = batch
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-            restored = self.network(noisy.contiguous(memory_format=torch.channels_last), sigma)
-        error = restored - clean
-        mse = error.detach().square().mean(dim=(1, 2, 3))
-        return {"loss": 255 * error.abs().mean(), "psnr": (-10 * torch.log10(mse + 1e-10)).mean()}
+        """The mean over the crops of PSNR, which is what is measured later, turned round."""
+        psnr: dict[str, Tensor] = {}
+        for name, (clean, noisy, sigma) in {"psnr": batch[:3], "psnr_grey": batch[3:]}.items():
+            if len(clean):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+                    restored = self.network(noisy.contiguous(memory_format=torch.channels_last), sigma)
+                mse = (restored - clean).square().mean(dim=(1, 2, 3))
+                psnr[name] = -10 * torch.log10(mse + FAINT)
+        loss = -torch.cat(list(psnr.values())).mean()
+        return {"loss": loss} | {name: values.detach().mean() for name, values in psnr.items()}
 
     def exports(self) -> dict[str, Export]:
         multiple = 2 ** len(self.settings.channels)
 
-        def example(rows: int, height: int, width: int) -> Batch:
-            image = torch.rand(rows, 3, height * multiple, width * multiple)
+        def example(rows: int, channels: int, height: int, width: int) -> Batch:
+            image = torch.rand(rows, channels, height * multiple, width * multiple)
             return image, torch.linspace(0.01, self.settings.sigma_max / 255, rows)
 
-        examples = [example(2, 4, 5), example(1, 1, 2), example(3, 9, 4)]
-        return {"clean": Export(self.network, examples, {"clean": 1e-4})}
+        return {
+            name: Export(
+                self.network,
+                [example(rows, channels, *size) for rows, size in ((2, (4, 5)), (1, (1, 2)), (3, (9, 4)))],
+                {"clean": 1e-4},
+            )
+            for name, channels in (("clean", 3), ("clean_grey", 1))
+        }
 
     def tasks(self) -> tuple[Denoise, ...]:
         multiple = 2 ** len(self.settings.channels)
@@ -179,4 +184,4 @@ class Dae(Learner[DaeSettings]):
             "size_multiple": multiple,
             "overlap": -(-self.network.reach // multiple) * multiple,
         }
-        return (Denoise.declare({"clean": 4}, **facts),)
+        return (Denoise.declare({"clean": 4, "clean_grey": 4}, **facts),)

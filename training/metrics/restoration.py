@@ -34,14 +34,14 @@ def noisy(clean: Picture, sigma: float, index: int, *, eight_bit: bool) -> NDArr
 
 
 def restore(graphs: Graphs, image: NDArray[np.float32], sigma: float | None, multiple: int = 16) -> NDArray[np.float32]:
-    """Run `clean` on a whole picture [H,W(,3)] in 0..1; sigma on the 0..255 scale, None to estimate it."""
+    """A whole picture [H,W(,3)] in 0..1, cleaned by its graph; sigma on the 0..255 scale, None to estimate it."""
     planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     level = haar(planes) if sigma is None else sigma / 255
-    colour = np.repeat(planes, 3, axis=0) if len(planes) == 1 else planes
-    _, height, width = colour.shape
-    padded = np.pad(colour, ((0, 0), (0, -height % multiple), (0, -width % multiple)), mode="reflect")
-    clean = graphs.run("clean", image=padded[None], sigma=np.array([level], np.float32))["clean"][0, :, :height, :width]
-    return clean.mean(axis=0) if image.ndim == 2 else clean.transpose(1, 2, 0)
+    graph = "clean_grey" if image.ndim == 2 else "clean"
+    _, height, width = planes.shape
+    padded = np.pad(planes, ((0, 0), (0, -height % multiple), (0, -width % multiple)), mode="reflect")
+    clean = graphs.run(graph, image=padded[None], sigma=np.array([level], np.float32))["clean"][0, :, :height, :width]
+    return clean[0] if image.ndim == 2 else clean.transpose(1, 2, 0)
 
 
 def median(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
