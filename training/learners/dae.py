@@ -23,6 +23,7 @@ from models.manifest import Denoise
 from training.data.crops import Crops
 from training.data.photographs import Photographs
 from training.learners.learner import Batch, Export, Learner, Losses
+from training.learners.noise_level import NoiseLevel
 from training.settings import NetworkSettings
 
 FAINT = 1e-6
@@ -125,14 +126,17 @@ class Dae(Learner[DaeSettings]):
     def __init__(self, settings: DaeSettings, data: Photographs) -> None:
         super().__init__(settings, data.sha256)
         self.network = UNet(settings.channels, settings.blocks)
+        self.noise_level = NoiseLevel()
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
         self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"denoise": torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate)}
+        phases = {"denoise": self.network, "estimate": self.noise_level}
+        rate = self.settings.learning_rate
+        return {phase: torch.optim.Adam(module.parameters(), lr=rate) for phase, module in phases.items()}
 
     def draw(self) -> Batch:
-        """Clean crops [B,C,S,S] in 0..1, noisy ones, and the sigma [B] told of each: in colour, then grey."""
+        """Clean crops [B,C,S,S] in 0..1, noisy ones, the sigma [B] of each and the one told: in colour, then grey."""
         clean = self.crops.draw(self.settings.batch_size) / 255
         grey = round(self.settings.grey_share * self.settings.batch_size)
         drawn = (*self._noisy(clean[grey:]), *self._noisy(clean[:grey].mean(dim=1, keepdim=True)))
@@ -145,19 +149,33 @@ class Dae(Learner[DaeSettings]):
         eight_bit = torch.rand(rows, 1, 1, 1) < settings.clipped_share
         noisy = torch.where(eight_bit, (noisy * 255).round().clamp(0, 255) / 255, noisy)
         told = sigma * (1 + settings.level_error * (2 * torch.rand(rows) - 1))
-        return clean, noisy, told
+        return clean, noisy, sigma, told
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
+        if phase == "estimate":
+            return self._estimate(batch)
+        return self._denoise(batch)
+
+    def _denoise(self, batch: Batch) -> Losses:
         """The mean over the crops of PSNR, which is what is measured later, turned round."""
         psnr: dict[str, Tensor] = {}
-        for name, (clean, noisy, sigma) in {"psnr": batch[:3], "psnr_grey": batch[3:]}.items():
+        for name, (clean, noisy, _, told) in {"psnr": batch[:4], "psnr_grey": batch[4:]}.items():
             if len(clean):
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-                    restored = self.network(noisy.contiguous(memory_format=torch.channels_last), sigma)
+                    restored = self.network(noisy.contiguous(memory_format=torch.channels_last), told)
                 mse = (restored - clean).square().mean(dim=(1, 2, 3))
                 psnr[name] = -10 * torch.log10(mse + FAINT)
         loss = -torch.cat(list(psnr.values())).mean()
         return {"loss": loss} | {name: values.detach().mean() for name, values in psnr.items()}
+
+    def _estimate(self, batch: Batch) -> Losses:
+        """By which share the estimate is off, on a logarithmic scale; below one grey level it matters less."""
+        _, colour, colour_sigma, _, _, grey, grey_sigma, _ = batch
+        rows = torch.arange(len(colour), device=colour.device)
+        planes = torch.cat((colour[rows, rows % 3].unsqueeze(1), grey))  # one channel of each crop
+        sigma = torch.cat((colour_sigma, grey_sigma))
+        off = (255 * self.noise_level(planes) + 1).log() - (255 * sigma + 1).log()
+        return {"loss": off.abs().mean()}
 
     def exports(self) -> dict[str, Export]:
         multiple = 2 ** len(self.settings.channels)
@@ -166,22 +184,26 @@ class Dae(Learner[DaeSettings]):
             image = torch.rand(rows, channels, height * multiple, width * multiple)
             return image, torch.linspace(0.01, self.settings.sigma_max / 255, rows)
 
+        planes = [torch.rand(rows, 1, height, width) for rows, height, width in ((2, 40, 61), (1, 16, 16), (3, 33, 24))]
         return {
-            name: Export(
-                self.network,
-                [example(rows, channels, *size) for rows, size in ((2, (4, 5)), (1, (1, 2)), (3, (9, 4)))],
-                {"clean": 1e-4},
-            )
-            for name, channels in (("clean", 3), ("clean_grey", 1))
+            **{
+                name: Export(
+                    self.network,
+                    [example(rows, channels, *size) for rows, size in ((2, (4, 5)), (1, (1, 2)), (3, (9, 4)))],
+                    {"clean": 1e-4},
+                )
+                for name, channels in (("clean", 3), ("clean_grey", 1))
+            },
+            "estimate": Export(self.noise_level, [(image,) for image in planes], {"sigma": 1e-4}),
         }
 
     def tasks(self) -> tuple[Denoise, ...]:
         multiple = 2 ** len(self.settings.channels)
         facts = {
             "channels": 3,
-            "estimator": "haar",
+            "estimator": "graph",
             "sigma_max": self.settings.sigma_max,
             "size_multiple": multiple,
             "overlap": -(-self.network.reach // multiple) * multiple,
         }
-        return (Denoise.declare({"clean": 4, "clean_grey": 4}, **facts),)
+        return (Denoise.declare({"clean": 4, "clean_grey": 4, "estimate": 4}, **facts),)
