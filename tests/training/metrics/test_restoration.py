@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from models.noise import haar
 from tests import tiny
 from training.data.photographs import Photographs, Picture
 from training.graphs import Graphs
@@ -85,14 +84,16 @@ def test_padding_is_cut_off_again() -> None:
     assert np.allclose(cropped[:30, :30], found[:30, :30], atol=1e-5), "far from the padding nothing changes"
 
 
-def test_who_is_not_told_sigma_estimates_it() -> None:
+@pytest.mark.parametrize("shape", [(64, 64), (64, 64, 3)])
+def test_who_is_not_told_sigma_estimates_it(shape: tuple[int, ...]) -> None:
     graphs = Graphs(tiny.exported("photo-dae").graphs)
-    image = restoration.noisy(picture(64, 64, 3), 40, 0, eight_bit=False)
-    estimate = haar(image.transpose(2, 0, 1)) * 255
-    assert estimate == pytest.approx(40, rel=0.1)
+    image = restoration.noisy(picture(*shape), 40, 0, eight_bit=False)
+    planes = np.atleast_3d(image).transpose(2, 0, 1)[:, None]
+    estimate = 255 * float(np.median(graphs.run("estimate", image=np.ascontiguousarray(planes))["sigma"]))
+    assert restoration.noise_level(graphs, image) == pytest.approx(estimate, rel=1e-5)
     blind = restoration.restore(graphs, image, None)
     assert np.allclose(blind, restoration.restore(graphs, image, estimate), rtol=0, atol=1e-6)
-    assert not np.allclose(blind, restoration.restore(graphs, image, 15), rtol=0, atol=1e-6)
+    assert not np.allclose(blind, restoration.restore(graphs, image, estimate + 30), rtol=0, atol=1e-6)
 
 
 def test_one_picture_has_figures_without_a_standard_error() -> None:
