@@ -34,19 +34,23 @@ def noisy(clean: Picture, sigma: float, index: int, *, eight_bit: bool) -> NDArr
 
 
 def restore(graphs: Graphs, image: NDArray[np.float32], sigma: float | None, multiple: int = 16) -> NDArray[np.float32]:
-    """A whole picture [H,W(,3)] in 0..1, cleaned by its graph; sigma on the 0..255 scale, None to estimate it."""
+    """A whole picture [H,W(,3)] in 0..1, cleaned as it is served; sigma on the 0..255 scale, None to estimate it."""
     planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     level = noise_level(graphs, image) / 255 if sigma is None else sigma / 255
-    graph = "clean_grey" if image.ndim == 2 else "clean"
+    graph = "clean_grey" if image.ndim == 2 and "clean_grey" in graphs.sessions else "clean"
+    if image.ndim == 2 and graph == "clean":
+        planes = np.repeat(planes, 3, axis=0)
     _, height, width = planes.shape
     padded = np.pad(planes, ((0, 0), (0, -height % multiple), (0, -width % multiple)), mode="reflect")
     clean = graphs.run(graph, image=padded[None], sigma=np.array([level], np.float32))["clean"][0, :, :height, :width]
-    return clean[0] if image.ndim == 2 else clean.transpose(1, 2, 0)
+    return clean.mean(axis=0) if image.ndim == 2 else clean.transpose(1, 2, 0)
 
 
 def noise_level(graphs: Graphs, image: NDArray[np.float32]) -> float:
-    """The estimated sigma of a picture [H,W(,3)] in 0..1, on the 0..255 scale."""
+    """The estimated sigma of a picture [H,W(,3)] in 0..1, on the 0..255 scale: as it is served."""
     planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+    if "estimate" not in graphs.sessions:
+        return 255 * noise.haar(planes)
     return 255 * noise.by_graph(planes, lambda windows: graphs.run("estimate", image=windows)["sigma"])
 
 

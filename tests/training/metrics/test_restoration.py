@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from models.noise import haar
 from tests import tiny
 from training.data.photographs import Photographs, Picture
 from training.graphs import Graphs
@@ -94,6 +95,16 @@ def test_who_is_not_told_sigma_estimates_it(shape: tuple[int, ...]) -> None:
     blind = restoration.restore(graphs, image, None)
     assert np.allclose(blind, restoration.restore(graphs, image, estimate), rtol=0, atol=1e-6)
     assert not np.allclose(blind, restoration.restore(graphs, image, estimate + 30), rtol=0, atol=1e-6)
+
+
+def test_grey_and_the_noise_level_have_a_way_without_a_graph_for_them() -> None:
+    """Versions that were made with `clean` alone are served in three equal channels and by the Haar estimate."""
+    graphs = Graphs({"clean": tiny.exported("photo-dae").graphs["clean"]})
+    image = restoration.noisy(picture(64, 64), 40, 0, eight_bit=False)
+    assert restoration.noise_level(graphs, image) == pytest.approx(40, rel=0.1)
+    found = restoration.restore(graphs, image, None)
+    colour = restoration.restore(graphs, np.stack([image] * 3, axis=2), 255 * haar(image[None]))
+    assert np.allclose(found, colour.mean(axis=2), rtol=0, atol=1e-6)
 
 
 def test_one_picture_has_figures_without_a_standard_error() -> None:
