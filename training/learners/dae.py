@@ -26,8 +26,8 @@ from training.learners.learner import Batch, Export, Learner, Losses
 from training.learners.noise_level import NoiseLevel
 from training.settings import NetworkSettings
 
-FAINT = 1e-6
-"""A mean square error of a quarter of a grey level: below it a crop counts as restored."""
+FAINT = 0.1
+"""Levels of 255: a crop that is as near as this counts as restored."""
 
 
 class DaeSettings(NetworkSettings):
@@ -157,16 +157,21 @@ class Dae(Learner[DaeSettings]):
         return self._denoise(batch)
 
     def _denoise(self, batch: Batch) -> Losses:
-        """The mean over the crops of PSNR, which is what is measured later, turned round."""
+        """The mean over the crops of their root mean square error, on the 0..255 scale.
+
+        The gradient of each crop is then of one size, however strong its noise. Under a mean square error the crops
+        with strong noise decide, and under PSNR those with next to none.
+        """
+        errors: list[Tensor] = []
         psnr: dict[str, Tensor] = {}
         for name, (clean, noisy, _, told) in {"psnr": batch[:4], "psnr_grey": batch[4:]}.items():
             if len(clean):
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
                     restored = self.network(noisy.contiguous(memory_format=torch.channels_last), told)
-                mse = (restored - clean).square().mean(dim=(1, 2, 3))
-                psnr[name] = -10 * torch.log10(mse + FAINT)
-        loss = -torch.cat(list(psnr.values())).mean()
-        return {"loss": loss} | {name: values.detach().mean() for name, values in psnr.items()}
+                mse = (255 * (restored - clean)).square().mean(dim=(1, 2, 3))
+                errors.append((mse + FAINT**2).sqrt())
+                psnr[name] = (20 * torch.log10(255 / errors[-1].detach())).mean()
+        return {"loss": torch.cat(errors).mean()} | psnr
 
     def _estimate(self, batch: Batch) -> Losses:
         """By which share the estimate is off, on a logarithmic scale; below one grey level it matters less."""

@@ -18,7 +18,7 @@ RECIPE = Recipe(
         steps=16_000,
         learning_rate=1e-3,
         final_rate=1e-3,
-        clip_norm=10.0,
+        clip_norm=50.0,
         ema=0.999,
         precision="bfloat16",
     ),
