@@ -5,9 +5,10 @@ autoencoders", ICML 2008: corrupt x to x~ and minimise the distance of g(f(x~)) 
 g are the two halves of a fully convolutional U-Net (Ronneberger et al. 2015) that works on a
 picture whose 2x2 pixels were moved into channels, and that predicts the noise (Zhang et al.,
 "Beyond a Gaussian denoiser", 2017). The level enters as one more plane (FFDNet, Zhang et al.
-2018), and no layer has a bias, so that the network scales with its input (Mohan et al.,
-"Robust and interpretable blind image denoising via bias-free CNNs", 2020). Grey pictures have a
-first and a last layer of their own: in three equal channels their noise would look like detail.
+2018). No layer but the first has a bias (Mohan et al., "Robust and interpretable blind image
+denoising via bias-free CNNs", 2020): only where black and white cut noise off does the place of
+a value on the scale matter. Grey pictures have a first and a last layer of their own: in three
+equal channels their noise would look like detail.
 """
 
 from __future__ import annotations
@@ -75,9 +76,7 @@ class UNet(nn.Module):
             return nn.Sequential(*(Block(width) for _ in range(blocks)))
 
         fine, coarse = channels[:-1], channels[1:]
-        self.heads = nn.ModuleDict(
-            {str(c): nn.Conv2d(4 * c + 1, channels[0], 3, padding=1, bias=False) for c in (1, 3)}
-        )
+        self.heads = nn.ModuleDict({str(c): nn.Conv2d(4 * c + 1, channels[0], 3, padding=1) for c in (1, 3)})
         self.down = nn.ModuleList(stage(width) for width in fine)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
         self.bottom = stage(channels[-1])
