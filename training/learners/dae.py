@@ -42,6 +42,7 @@ class DaeSettings(NetworkSettings):
     blocks: Annotated[int, Field(ge=1, description="residual blocks on each side of a scale")] = 2
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
     smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
+    contrast: Annotated[float, Field(ge=1, description="by which half of the crops are stretched at most")] = 2.0
     sigma_max: Annotated[float, Field(gt=0, description="strongest noise, on the 0..255 scale")] = 75.0
     sigma_power: Annotated[
         float, Field(gt=0, description="sigma is sigma_max times a uniform number to this power: more draws weak noise")
@@ -136,10 +137,19 @@ class Dae(Learner[DaeSettings]):
 
     def draw(self) -> Batch:
         """Clean crops [B,C,S,S] in 0..1, noisy ones, the sigma [B] of each and the one told: in colour, then grey."""
-        clean = self.crops.draw(self.settings.batch_size) / 255
+        clean = self._stretched(self.crops.draw(self.settings.batch_size) / 255)
         grey = round(self.settings.grey_share * self.settings.batch_size)
         drawn = (*self._noisy(clean[grey:]), *self._noisy(clean[:grey].mean(dim=1, keepdim=True)))
         return tuple(part.to(self.device) for part in drawn)
+
+    def _stretched(self, clean: Tensor) -> Tensor:
+        """Half of the crops with more contrast about a random level, so that parts are all black or all white.
+
+        Photographs have such parts, where half of clipped noise is gone; crops that are drawn by detail have few.
+        """
+        chosen, level, gain = torch.rand(3, len(clean), 1, 1, 1)
+        gain = torch.where(chosen < 0.5, 1 + (self.settings.contrast - 1) * gain, 1.0)
+        return (level + gain * (clean - level)).clamp(0, 1)
 
     def _noisy(self, clean: Tensor) -> Batch:
         settings, rows = self.settings, len(clean)

@@ -43,9 +43,28 @@ def test_a_batch_holds_crops_in_colour_and_grey_ones() -> None:
     assert [tuple(part.shape) for part in grey] == [(120, 1, 16, 16)] * 2 + [(120,)] * 2
 
 
+def test_half_of_the_crops_are_stretched_until_parts_are_black_or_white() -> None:
+    picture = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    plain = torch.linspace(0, 1, 256)
+    clean = batch(learner([picture], contrast=2.0, smallest_scale=1.0, grey_share=0.0))[0][:, 0].flatten(1)
+    changed = ((clean.sort(dim=1).values - plain).abs() > 1e-5).any(dim=1)
+    assert likely(int(changed.sum()), 400, 0.5)
+    assert clean.min() == 0
+    assert clean.max() == 1
+    ends = ((clean == 0) | (clean == 1)).sum(dim=1)
+    assert ends[~changed].max() == 2
+    assert 100 < ends.max() <= 129, "at twice the contrast half of the scale goes to its ends"
+
+
+def test_without_stretching_crops_are_as_they_were() -> None:
+    picture = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    clean = batch(learner([picture], contrast=1.0, smallest_scale=1.0, grey_share=0.0, batch_size=8))[0]
+    torch.testing.assert_close(clean.flatten(1).sort(dim=1).values[:, ::3], torch.linspace(0, 1, 256).expand(8, -1))
+
+
 def test_grey_is_the_mean_of_the_channels() -> None:
     picture = np.broadcast_to(np.array([10, 20, 90], np.uint8), (16, 16, 3))
-    clean_grey = batch(learner([picture], grey_share=0.5))[4]
+    clean_grey = batch(learner([picture], grey_share=0.5, contrast=1.0))[4]
     torch.testing.assert_close(clean_grey, torch.full_like(clean_grey, 40 / 255))
 
 
