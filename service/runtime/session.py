@@ -54,6 +54,7 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         options.log_severity_level = 3
         providers: list[str | tuple[str, dict[str, str]]] = [CPU]
         if device == "cuda":
@@ -74,6 +75,12 @@ class Session:
             raise NoDevice(_why_not_loaded())
         self.device: Device = device
         self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def nodes(self) -> dict[Device, int]:
+        """How many nodes of the graph, as onnxruntime simplified it, run on each device."""
+        parts = self._session.get_provider_graph_assignment_info()
+        counts = {name: sum(len(part.get_nodes()) for part in parts if part.ep_name == name) for name in (CPU, CUDA)}
+        return {"cpu": counts[CPU], "cuda": counts[CUDA]}
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Outputs by name."""
