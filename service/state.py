@@ -2,9 +2,10 @@
 
 import asyncio
 
+from service import limits
 from service.runtime.library import Library
 from service.runtime.pool import Pool
-from service.settings import Settings, cores
+from service.settings import Settings
 
 
 class State:
@@ -13,7 +14,7 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.library = Library(settings)
-        threads = settings.denoise_threads or max(1, cores() // settings.processes)
+        threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
         self.draining = False
         """Set once, when the process has been told to stop."""
