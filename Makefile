@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check install --quiet
 LOCK := .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help serve test train format openapi screenshots lock adopt clean
+.PHONY: help serve check test train format openapi screenshots lock adopt clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,10 +11,15 @@ help:  ## show this list
 serve: .venv/serve  ## install what serving needs and start the service on 127.0.0.1:8000 (HARMONIUM_WORKERS=0: a process per core)
 	.venv/bin/python -m service
 
-test: .venv/dev  ## install what tests and training need and run all checks and tests
+check: .venv/dev  ## check code, types and the files of docker/, without an engine and without running tests
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
+	.venv/bin/hadolint docker/Dockerfile
+	.venv/bin/shellcheck .ci/run docker/*.sh
+	docker/check.sh
+
+test: check  ## install what tests and training need and run all checks and tests
 	.venv/bin/python -m pytest
 
 train: .venv/dev  ## install what training needs and show the recipes
