@@ -1,7 +1,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check install --quiet
-LOCK := .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
+NO_TORCH := --excludes requirements/torch-cuda.txt --no-emit-package torch
 
 .PHONY: help serve check test train format openapi screenshots lock adopt clean
 
@@ -35,10 +36,12 @@ openapi: .venv/dev  ## write docs/openapi.json anew, for review
 screenshots: .venv/dev  ## make the pictures of the documents anew, with the service and Chromium, for review
 	.venv/bin/python -m tests.docs.screenshots
 
-lock: .venv/dev  ## resolve the pins of pyproject.toml into hashed lock files
-	$(PIP) pip-tools==7.6.2
-	$(LOCK) --extra cpu -o requirements/serve.txt pyproject.toml
-	$(LOCK) --extra training --extra dev --unsafe-package torch -o requirements/dev.txt pyproject.toml
+lock: .venv  ## resolve the pins of pyproject.toml into hashed lock files, for every Python and platform
+	$(PIP) uv==0.13.9
+	$(LOCK) --extra cpu -o requirements/serve.txt
+	$(LOCK) --extra gpu -c requirements/serve.txt -o requirements/gpu.txt
+	$(LOCK) $(NO_TORCH) --extra training --extra dev -c requirements/serve.txt -o requirements/dev.txt
+	$(LOCK) $(NO_TORCH) --extra training -c requirements/dev.txt -o requirements/train.txt
 
 adopt: .venv/dev  ## move the newest version of MODEL=name from var/models into the shipped models
 	.venv/bin/python -m training adopt $(MODEL)
