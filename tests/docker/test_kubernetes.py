@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from service import settings
+from service.metrics import Metrics
 from service.settings import Settings
 from service.supervisor import SLACK_SECONDS
 
@@ -226,6 +227,13 @@ def test_the_autoscaler_owns_the_number_of_pods() -> None:
     assert autoscaler["spec"]["minReplicas"] > written("budget")["spec"]["maxUnavailable"]
 
 
+def test_the_pods_say_where_prometheus_finds_their_metrics() -> None:
+    told = written("deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert told["prometheus.io/scrape"] == "true"
+    assert told["prometheus.io/port"] == str(Settings().port)
+    assert "get" in json.loads((ROOT / "docs/openapi.json").read_text())["paths"][told["prometheus.io/path"]]
+
+
 def adapter() -> Manifest:
     """The rule for prometheus-adapter."""
     (rule,) = yaml.safe_load((FOLDER / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
@@ -241,6 +249,7 @@ def test_the_adapter_asks_for_series_that_the_service_has() -> None:
     rule = adapter()
     asked = set(re.findall(r"harmonium_\w+", rule["seriesQuery"] + rule["metricsQuery"]))
     assert asked == {"harmonium_queue_depth", "harmonium_queue_limit"}
+    assert asked <= {family.name for family in Metrics().collect()}
 
 
 def test_the_adapter_s_query_is_the_share_of_the_fullest_queue(tmp_path: Path) -> None:
