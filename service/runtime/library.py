@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from models import sample
 from models.manifest import AnyTaskType, Encode, Generate, Manifest, Recommend
 from models.store import PROSE, BrokenVersion, Store, Version, verify
+from service.metrics import Metrics
 from service.problems import NotReady, UnknownModel, UnknownVersion, WrongTask
 from service.runtime.batcher import Batcher, Waiting
 from service.runtime.clock import Clock
@@ -44,7 +45,7 @@ Signature = tuple[tuple[str, int, int, int], ...]
 class Model:
     """One loaded version."""
 
-    def __init__(self, version: Version, settings: Settings) -> None:
+    def __init__(self, version: Version, settings: Settings, metrics: Metrics) -> None:
         """Build the sessions and replay the recorded sample, which also warms them.
 
         Raises:
@@ -62,16 +63,19 @@ class Model:
         self.catalogue = Catalogue(version.items(), recommend) if recommend else None
         self.profiles = Profiles(self.catalogue, partial(self.infer, "score")) if self.catalogue else None
         self._batchers: dict[str, Batcher[Arrays, Row]] = {}
+        self._metrics = metrics
+        self.waiting: dict[str, tuple[str, Waiting[Arrays, Row]]] = {}
+        """What waits for each small graph, and the unit in which it is counted."""
         if recommend:
             rows = min(max(2, RUN_SCORES // recommend.items), recommend.graphs["score"].max_batch)
-            self._batch("score", rows, settings.max_queue_ratings, "MAX_QUEUE_RATINGS")
+            self._batch("score", rows, settings.max_queue_ratings, "ratings")
         if encode := self.manifest.task(Encode):
             most = max(2, RUN_PIXELS // (encode.height * encode.width))
             rows = min(most, encode.graphs["encode"].max_batch)
-            self._batch("encode", rows, settings.max_queue_rows, "MAX_QUEUE_ROWS")
+            self._batch("encode", rows, settings.max_queue_rows, "rows")
         if self.manifest.task(Generate):
             # One at a time: a batch gains nothing here, and alone a picture's bytes depend on its seed only.
-            self._batch("decode", 1, settings.max_queue_rows, "MAX_QUEUE_ROWS")
+            self._batch("decode", 1, settings.max_queue_rows, "rows")
 
     def task(self, kind: type[AnyTaskType]) -> AnyTaskType:
         """What the manifest says about a task.
@@ -95,7 +99,7 @@ class Model:
         """
         return await self._batchers[graph].submit(rows, clock)
 
-    def _batch(self, graph: str, max_batch: int, max_cost: int, setting: str) -> None:
+    def _batch(self, graph: str, max_batch: int, max_cost: int, unit: str) -> None:
         def shapes(row: Arrays) -> tuple[tuple[int, ...], ...]:
             return tuple(array.shape for array in row.values())
 
@@ -103,8 +107,15 @@ class Model:
             return row["item_index"].size if graph == "score" else 1
 
         session, most = self.sessions[graph], RUN_RATINGS if graph == "score" else None
-        run = session.run_rows if max_batch == 1 else session.run_rows_alike
-        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_{setting}", most)
+        run_rows = session.run_rows if max_batch == 1 else session.run_rows_alike
+        counted = self._metrics.batch_rows.labels(self.name, graph)
+
+        def run(rows: list[Arrays]) -> list[Row | Exception]:
+            counted.observe(len(rows))
+            return run_rows(rows)
+
+        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_MAX_QUEUE_{unit.upper()}", most)
+        self.waiting[graph] = unit, waiting
         self._batchers[graph] = Batcher(run, waiting, shapes, cost)
 
 
@@ -153,8 +164,8 @@ class Shelf:
 class Library:
     """Finds and loads model versions, and finds the one that a call means."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings, self._metrics = settings, metrics
         self._store = Store(settings.folders)
         self.shelf = Shelf()
         self.scanned = asyncio.Event()
@@ -185,7 +196,7 @@ class Library:
         if known is not None and known.signature == signature:
             return known
         try:
-            outcome: Model | Refused = Model(verify(path, name, number), self._settings)
+            outcome: Model | Refused = Model(verify(path, name, number), self._settings, self._metrics)
             log.info("loaded %s version %d on %s", name, number, outcome.device)
         except (BrokenVersion, NoDevice, sample.SampleError) as error:
             outcome = Refused(str(error))
@@ -244,6 +255,31 @@ class Library:
         """Where the loaded graphs run."""
         devices = {model.device for name in self.shelf.names() for model in self.shelf.loaded(name).values()}
         return ", ".join(sorted(devices)) or self._settings.device
+
+    def versions(self) -> list[tuple[str, str, str, str]]:
+        """Name, number, state and device of every version: `live` is the one that calls get, `loaded` can be asked for.
+
+        One that is `refused` has no device.
+        """
+        found: list[tuple[str, str, str, str]] = []
+        shelf = self.shelf
+        for name in shelf.names():
+            loaded = shelf.loaded(name)
+            for number, model in loaded.items():
+                found.append((name, str(number), "live" if number == max(loaded) else "loaded", model.device))
+            found += [(name, str(number), "refused", "") for number in shelf.refused(name)]
+        return found
+
+    def queues(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """What waits for a graph and the most that may, by NAME.GRAPH and unit; of several versions the fullest."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        shelf = self.shelf
+        for name in shelf.names():
+            for model in shelf.loaded(name).values():
+                for graph, (unit, waiting) in model.waiting.items():
+                    queue = f"{name}.{graph}", unit
+                    found[queue] = max(found.get(queue, (0, 0)), (waiting.cost, waiting.max_cost))
+        return found
 
 
 def _signature(folder: Path) -> Signature:
