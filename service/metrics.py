@@ -42,7 +42,7 @@ FIGURES: dict[str, Literal["livesum", "livemax"]] = {
 """Gauges of a process, and what becomes of those of several."""
 MEASURE_SECONDS = 1.0
 """Between two copies of the gauges of a process that shares its port: the others answer with the last one."""
-EXISTENCE = {"harmonium_queue_limit", "harmonium_model_info", "harmonium_device_info"}
+EXISTENCE = {"harmonium_queue_limit", "harmonium_model_info", "harmonium_device_info", "harmonium_memory_limit_bytes"}
 """Gauges that are never 0 as long as what they tell of is there."""
 
 disable_created_metrics()  # a time beside each counter: the shared files have none
@@ -181,6 +181,12 @@ class Metrics:
                 registry=registry,
                 multiprocess_mode="livemax",
             )
+        )
+        self.memory_limit = Gauge(
+            "harmonium_memory_limit_bytes",
+            "Memory that all processes together may use: the machine's, or what its control groups leave.",
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self._process = ProcessCollector(registry=None)
         self._figures = {

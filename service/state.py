@@ -2,10 +2,11 @@
 
 import asyncio
 
+from service import limits
 from service.metrics import Metrics, Shared
 from service.runtime.library import Library
 from service.runtime.pool import Pool
-from service.settings import Settings, cores
+from service.settings import Settings
 
 
 class State:
@@ -16,7 +17,7 @@ class State:
         self.settings = settings
         self.metrics = Metrics(shared)
         self.library = Library(settings, self.metrics)
-        threads = settings.denoise_threads or max(1, cores() // settings.processes)
+        threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
         self.draining = False
         """Set once, when the process has been told to stop."""
@@ -43,6 +44,7 @@ class State:
         """Copy what is owned into the gauges; on the event loop."""
         metrics, settings = self.metrics, self.settings
         metrics.measure_process()
+        metrics.memory_limit.set(limits.memory() or 0)
         metrics.in_flight.set(self.in_flight)
         queues = self.library.queues() | {
             ("pictures", "pixels"): (self.pool.pixels, settings.max_queue_pixels),

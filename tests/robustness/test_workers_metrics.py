@@ -113,7 +113,7 @@ def test_models_that_go_are_told_no_more(tmp_path: Path) -> None:
         until(
             service, lambda found: all("." not in labels["queue"] for labels in found.labels("harmonium_queue_limit"))
         )
-        assert list(found.labels("harmonium_device_info")) == [{"asked": "auto", "device": "auto"}]
+        assert list(found.labels("harmonium_device_info")) == [{"asked": "auto", "device": "none"}]
 
 
 def test_the_files_go_when_the_service_does(zoo: Path, tmp_path: Path) -> None:

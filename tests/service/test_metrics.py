@@ -18,6 +18,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from models.store import Store
+from service import limits
 from service.app import create_app
 from service.media import arrays
 from service.problems import KINDS
@@ -382,6 +383,7 @@ def test_the_figures_of_the_process_are_the_systems(zoo: Path, tmp_path: Path) -
         files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     assert found.value("process_resident_memory_bytes") == pytest.approx(resident, rel=0.2)
     assert abs(found.value("process_open_fds") - files) <= 5
+    assert found.value("harmonium_memory_limit_bytes") == (limits.memory() or 0)
     assert 0 < found.value("process_cpu_seconds_total") < 60
     assert abs(found.value("process_start_time_seconds") - time.time()) < 120
 
