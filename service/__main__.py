@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import tempfile
+from pathlib import Path
 
 from service import listening, logs
 from service import settings as configuration
@@ -25,7 +27,13 @@ def main() -> int:
     if settings.processes > 1:
         from service.supervisor import Supervisor
 
-        return asyncio.run(Supervisor(settings, claimed).run())
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="harmonium-", ignore_cleanup_errors=True)
+        except OSError as error:
+            print(f"Cannot make the folder for the metrics of several workers: {error.strerror}.", file=sys.stderr)
+            return 1
+        with folder as name:
+            return asyncio.run(Supervisor(settings, claimed, Path(name)).run())
     for sock in claimed:
         sock.listen(listening.BACKLOG)
     from service.server import Server

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import models
+from service import limits
 
 PREFIX = "HARMONIUM_"
 MOST_USERS = 4096
@@ -50,9 +51,15 @@ class Settings(BaseSettings):
     models: Annotated[str, Field(min_length=1)] = os.pathsep.join(("var/models", "models/zoo"))
     """Folders of model versions, separated like PATH, the first before the others."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where graphs run. `auto` takes CUDA where it works; `cuda` is not ready without it."""
+    """Where graphs run. `auto` takes CUDA where it works, and else says why not; `cuda` is not ready without it."""
     denoise_threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Pictures that one process works on at once; 0 is one per core, shared among the processes."""
+    max_model_bytes: Annotated[int, Field(ge=0)] = 0
+    """Memory for the versions that one process has loaded, in bytes; each counts as five times its files.
+
+    0 is half of the memory that the processes may use, by the machine's size and the limits of their control groups,
+    shared among them. A version that has no room is refused, older ones before those that calls get by default.
+    """
 
     default_recommend: str = "movies-rbm"
     """Model of a recommend call that names none."""
@@ -118,7 +125,13 @@ class Settings(BaseSettings):
     @property
     def processes(self) -> int:
         """How many serve."""
-        return self.workers or cores()
+        return self.workers or limits.processors()
+
+    @property
+    def model_bytes(self) -> int | None:
+        """What `max_model_bytes` means here; None where nothing tells how much memory there is."""
+        available = limits.memory()
+        return self.max_model_bytes or (None if available is None else available // 2 // self.processes)
 
     @property
     def folders(self) -> list[Path]:
@@ -134,11 +147,6 @@ class Settings(BaseSettings):
             "encode": self.default_encode,
             "generate": self.default_generate,
         }
-
-
-def cores() -> int:
-    """Those that this process may use, where the system tells; else all."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read() -> Settings:
