@@ -2,9 +2,12 @@
 PYTHON ?= python3
 PIP := .venv/bin/pip --disable-pip-version-check install --quiet
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
+TORCH := torch==2.13.0
 NO_TORCH := --excludes requirements/torch-cuda.txt --no-emit-package torch
+SBOM := PYTHONWARNINGS=ignore .venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible
+IMAGE := docker build -f docker/Dockerfile --build-arg REVISION=$$(git describe --always --abbrev=40 --exclude '*' --dirty=+)
 
-.PHONY: help serve check test train format openapi screenshots lock adopt clean
+.PHONY: help serve check test train format openapi screenshots lock images sbom adopt clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +46,17 @@ lock: .venv  ## resolve the pins of pyproject.toml into hashed lock files, for e
 	$(LOCK) $(NO_TORCH) --extra training --extra dev -c requirements/serve.txt -o requirements/dev.txt
 	$(LOCK) $(NO_TORCH) --extra training -c requirements/dev.txt -o requirements/train.txt
 
+images:  ## build the images harmonium:cpu and harmonium:gpu with Docker
+	$(IMAGE) --target cpu -t harmonium:cpu .
+	$(IMAGE) --target gpu -t harmonium:gpu .
+
+sbom: .venv  ## list what each image installs, as CycloneDX in var/sbom
+	$(PIP) cyclonedx-bom==7.5.0
+	mkdir -p var/sbom
+	$(SBOM) -o var/sbom/cpu.json requirements/serve.txt
+	$(SBOM) -o var/sbom/gpu.json requirements/gpu.txt
+	echo $(TORCH) | cat requirements/train.txt - | $(SBOM) -o var/sbom/train.json -
+
 adopt: .venv/dev  ## move the newest version of MODEL=name from var/models into the shipped models
 	.venv/bin/python -m training adopt $(MODEL)
 
@@ -58,6 +72,6 @@ clean:  ## delete the environment; models and runs in var/ stay
 	@touch $@
 
 .venv/dev: requirements/dev.txt | .venv
-	$(PIP) torch==2.13.0
+	$(PIP) $(TORCH)
 	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@

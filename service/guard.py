@@ -125,7 +125,7 @@ class Answer:
             message["headers"].append((b"x-content-type-options", b"nosniff"))
             if self._clock.spent:
                 message["headers"].append((b"server-timing", self._clock.server_timing().encode()))
-            if self._state.draining or not self._body.complete:
+            if self._state.leaving or self._state.draining or not self._body.complete:
                 message["headers"].append((b"connection", b"close"))
         await self._send(message)
 

@@ -1,7 +1,7 @@
-"""`python -m service.probe`: exit code 0 if the service on this machine is ready, else 1 and the reason.
+"""`python -m service.probe`: exit code 0 if the service in this container is ready, else 1 and why.
 
-A container's health check runs every few seconds, so this imports the standard library's smallest
-parts alone: no settings, no HTTP client.
+It runs every few seconds beside the service, and takes its time from it: so it imports little, no
+settings and no HTTP client, and what it takes from the environment has the defaults of `service.settings`.
 """
 
 import os
@@ -9,30 +9,35 @@ import socket
 import sys
 
 SECONDS = 2.0
-"""How long connecting, and each wait for bytes, may take."""
+"""How long connecting may take, and each wait for more of the answer."""
 
 
 def main() -> int:
-    """Ask GET /readyz once."""
+    """Ask once whether calls can be answered."""
+    host = os.environ.get("HARMONIUM_HOST") or "127.0.0.1"
     port = os.environ.get("HARMONIUM_PORT") or "8000"
     try:
-        answer = ask(int(port))
-    except (OSError, ValueError, OverflowError) as error:
-        print(f"port {port}: {error}")
+        answer = ask(host, int(port))
+    except (OSError, OverflowError, ValueError) as error:
+        print(f"no answer from {host}, port {port}: {error}")
         return 1
     head, _, body = answer.partition(b"\r\n\r\n")
-    print(body.decode("ascii", "replace"))
-    return 0 if head.split(b" ", 2)[1:2] == [b"200"] else 1
+    print(body.decode(errors="replace"))
+    return 0 if head.split(b" ")[1:2] == [b"200"] else 1
 
 
-def ask(port: int) -> bytes:
-    """The whole answer of the service on `port`, head and body.
+def ask(host: str, port: int) -> bytes:
+    """The whole answer to GET /readyz, head and body. An address that means all of them means this machine.
 
     Raises:
-        OSError, OverflowError: nobody answers in time, or there is no such port.
+        OSError: nobody answers there, or not in time.
+        OverflowError: there is no such port.
     """
-    with socket.create_connection(("localhost", port), SECONDS) as connection:
-        connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    # socket.create_connection would look the name up as an international one, whose tables take longer than all else.
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect((host, port))
+        connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: service\r\nConnection: close\r\n\r\n")
         answer = b""
         while part := connection.recv(65536):
             answer += part

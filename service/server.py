@@ -59,13 +59,18 @@ class Server(uvicorn.Server):
         self.drain()
 
     def drain(self) -> None:
-        """Take no more work, finish what was accepted, exit. Once begun, it goes its way."""
+        """Say that the service goes, take no more work, finish what was accepted, exit. Once begun, it goes its way."""
         if self._draining is None:
-            self.state.draining = True
+            self.state.leaving = True
+            self.state.draining = not self.state.settings.leave_seconds
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
         """Wait for what was accepted. Meanwhile the port stays open, so that probes see the service go."""
+        if not self.state.draining:
+            log.info("leaving: calls are taken for %g s more", self.state.settings.leave_seconds)
+            await asyncio.sleep(self.state.settings.leave_seconds)
+            self.state.draining = True
         log.info("stopping: %d requests in flight", self.state.in_flight)
         end = time.monotonic() + self.state.settings.drain_seconds
         with contextlib.suppress(TimeoutError):

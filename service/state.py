@@ -19,8 +19,10 @@ class State:
         self.library = Library(settings, self.metrics)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
-        self.draining = False
+        self.leaving = False
         """Set once, when the process has been told to stop."""
+        self.draining = False
+        """Set once, when it takes no more calls."""
         self.in_flight = 0
         """Requests that were accepted and are not answered yet."""
         self.buffered_bytes = 0

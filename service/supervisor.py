@@ -119,7 +119,8 @@ class Supervisor:
         self._stopping.set()
         for worker in self._workers:
             worker.drain()
-        asyncio.get_running_loop().call_later(self._settings.drain_seconds + SLACK_SECONDS, self._kill)
+        patience = self._settings.leave_seconds + self._settings.drain_seconds + SLACK_SECONDS
+        asyncio.get_running_loop().call_later(patience, self._kill)
 
     async def _keep(self, place: Shared, sockets: list[socket.socket] | None) -> None:
         """One worker after another in one place, the first on `sockets`."""

@@ -80,26 +80,26 @@ def to_the_end(hammer: Hammer) -> list[Outcome]:
     return [
         outcome
         for outcome in hammer.outcomes
-        if outcome.what not in allowed
-        and (outcome.what != "lost" or outcome.fresh or outcome.began < told)
+        if outcome.what not in allowed and (outcome.what != "lost" or outcome.fresh or outcome.began < told)
     ]
 
 
 def main() -> int:
     """Say in one line what became of the calls."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.docker.load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        usage="python -m tests.docker.load [--clients N] [--heavy BYTES] PORT [-- COMMAND ...]", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("port", type=int, help="on 127.0.0.1")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--heavy", type=int, default=0, metavar="BYTES", help="more bytes in the picture to encode")
-    parser.add_argument("command", nargs="*", metavar="COMMAND")
-    options = parser.parse_args()
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    command = sys.argv[at + 1 :]
+    options = parser.parse_args(sys.argv[1:at])
     code = 0
     began = time.monotonic()
     with hammering(options.port, calls(options.port, options.heavy), options.clients) as hammer:
-        if options.command:
-            failed, code = through(hammer, options.command)
+        if command:
+            failed, code = through(hammer, command)
         else:
             failed = to_the_end(hammer)
     outcomes = hammer.outcomes
@@ -107,8 +107,8 @@ def main() -> int:
     counted = Counter(outcome.what.split(" ")[0] for outcome in outcomes)
     said = ", ".join(f"{count} {what}" for what, count in counted.most_common())
     print(
-        f"{len(failed)} failed of {len(outcomes)} calls of {options.clients} clients in {time.monotonic() - began:.0f} s"
-        f" ({said}; slowest {slowest:.2f} s)"
+        f"{len(failed)} failed of {len(outcomes)} calls of {options.clients} clients"
+        f" in {time.monotonic() - began:.0f} s ({said}; slowest {slowest:.2f} s)"
     )
     for outcome in failed[:5]:
         print(f"  {outcome.call.path}: {outcome.what}")
