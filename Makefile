@@ -21,7 +21,7 @@ check: .venv/dev  ## check code, types and the files of docker/, without an engi
 	.venv/bin/pyright
 	.venv/bin/hadolint docker/Dockerfile
 	.venv/bin/shellcheck --exclude SC2016,SC2329 .ci/run docker/*.sh
-	docker/check.sh
+	docker/check-compose.sh
 
 test: check  ## install what tests and training need and run all checks and tests
 	.venv/bin/python -m pytest

@@ -24,8 +24,11 @@ from service.supervisor import SLACK_SECONDS
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docker/kubernetes"
 README = (FOLDER / "README.md").read_text()
-VERSIONS = ("1.30", "1.37")
-"""The oldest version, whose kubelet knows `preStop.sleep`, and the newest whose schemas there are."""
+VERSIONS = ("1.27", "1.37")
+"""The oldest version in which every field takes effect unasked, and the newest whose schemas there are.
+
+1.27 heeds `matchLabelKeys` of a spread and `unhealthyPodEvictionPolicy` by default.
+"""
 
 Manifest = dict[str, Any]
 
@@ -174,11 +177,16 @@ def test_probes_are_as_the_compose_file_s_health_check(compose: Manifest) -> Non
 
 
 def test_a_pod_has_the_time_to_drain(compose: Manifest) -> None:
-    pause = CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"]
-    drain = float(SETTINGS["HARMONIUM_DRAIN_SECONDS"])
-    assert POD["terminationGracePeriodSeconds"] >= pause + drain + SLACK_SECONDS
-    assert POD["terminationGracePeriodSeconds"] == pause + seconds(compose["stop_grace_period"])
-    assert drain == compose["environment"].get("HARMONIUM_DRAIN_SECONDS", Settings().drain_seconds)
+    """As long as in the compose file, but for the time that a proxy needs to notice."""
+    here, there = (
+        Settings.model_validate({name.removeprefix("HARMONIUM_").lower(): value for name, value in told.items()})
+        for told in (SETTINGS, compose["environment"])
+    )
+    grace = POD["terminationGracePeriodSeconds"]
+    assert grace >= here.leave_seconds + here.drain_seconds + SLACK_SECONDS
+    assert grace - here.leave_seconds == seconds(compose["stop_grace_period"]) - there.leave_seconds
+    assert here.drain_seconds == there.drain_seconds
+    assert here.leave_seconds >= there.leave_seconds  # more proxies have to learn of it
 
 
 def test_a_pod_has_what_the_compose_file_gives(compose: Manifest) -> None:
