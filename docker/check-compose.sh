@@ -8,7 +8,8 @@ if docker compose version >/dev/null 2>&1; then
     for settings in /dev/null docker/.env.example; do
         compose=(docker compose --env-file "$settings")
         "${compose[@]}" config --quiet
-        for profile in $("${compose[@]}" config --profiles); do
+        profiles=$("${compose[@]}" config --profiles)
+        for profile in $profiles; do
             "${compose[@]}" --profile "$profile" config --quiet
         done
     done
