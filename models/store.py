@@ -19,6 +19,7 @@ import stat
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -48,6 +49,7 @@ class Version:
     folder: Path
     files: Mapping[str, bytes]
 
+    @cached_property
     def items(self) -> tuple[items.Item, ...]:
         """The rows of `items.csv`, for a version that recommends."""
         task = self.manifest.task(Recommend)
@@ -194,8 +196,8 @@ def verify(folder: Path, name: str, number: int) -> Version:
                 raise BrokenVersion(f"{graph}.onnx: {error}") from error
         sample.read(files["sample.npz"], manifest.graphs)
         task = manifest.task(Recommend)
-        if task is not None and len(version.items()) != task.items:
-            raise BrokenVersion(f"items.csv has {len(version.items())} items, the graph {task.items}")
+        if task is not None and len(version.items) != task.items:
+            raise BrokenVersion(f"items.csv has {len(version.items)} items, the graph {task.items}")
     except (ManifestError, sample.SampleError, items.ItemsError) as error:
         raise BrokenVersion(str(error)) from error
     except OSError as error:

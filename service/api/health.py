@@ -21,7 +21,7 @@ async def ready(request: Request) -> Response:
     """200 when calls can be answered, 503 with the reasons when not."""
     service = call.state(request)
     reasons = service.library.unready()
-    if service.draining:
+    if service.leaving or service.draining:
         reasons.insert(0, "the service is stopping")
     shelf = service.library.shelf
     tree = {

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from models import sample
 from models.manifest import AnyTaskType, Encode, Generate, Manifest, Recommend
 from models.store import PROSE, BrokenVersion, Store, Version, verify
+from service.metrics import Metrics
 from service.problems import NotReady, UnknownModel, UnknownVersion, WrongTask
 from service.runtime.batcher import Batcher, Waiting
 from service.runtime.clock import Clock
@@ -56,7 +57,7 @@ Signature = tuple[tuple[str, int, int, int], ...]
 class Model:
     """One loaded version."""
 
-    def __init__(self, version: Version, settings: Settings) -> None:
+    def __init__(self, version: Version, settings: Settings, metrics: Metrics) -> None:
         """Build the sessions and replay the recorded sample, which also warms them.
 
         Raises:
@@ -66,18 +67,21 @@ class Model:
         self.name, self.version = self.manifest.name, self.manifest.version
         self.device, self.sessions, self.device_reason = _start(version, settings.device)
         recommend = self.manifest.task(Recommend)
-        self.catalogue = Catalogue(version.items(), recommend) if recommend else None
+        self.catalogue = Catalogue(version.items, recommend) if recommend else None
         self._batchers: dict[str, Batcher[Arrays, Row]] = {}
+        self._metrics = metrics
+        self.waiting: dict[str, tuple[str, Waiting[Arrays, Row]]] = {}
+        """What waits for each small graph, and the unit in which it is counted."""
         if recommend:
             rows = min(max(2, RUN_SCORES // recommend.items), recommend.graphs["score"].max_batch)
-            self._batch("score", rows, settings.max_queue_ratings, "MAX_QUEUE_RATINGS")
+            self._batch("score", rows, settings.max_queue_ratings, "ratings")
         if encode := self.manifest.task(Encode):
             most = max(2, RUN_PIXELS // (encode.height * encode.width))
             rows = min(most, encode.graphs["encode"].max_batch)
-            self._batch("encode", rows, settings.max_queue_rows, "MAX_QUEUE_ROWS")
+            self._batch("encode", rows, settings.max_queue_rows, "rows")
         if self.manifest.task(Generate):
             # One at a time: a batch gains nothing here, and alone a picture's bytes depend on its seed only.
-            self._batch("decode", 1, settings.max_queue_rows, "MAX_QUEUE_ROWS")
+            self._batch("decode", 1, settings.max_queue_rows, "rows")
         # The batcher and not `infer`: nothing in a version refers to it, so its memory is free with the last call.
         self.profiles = Profiles(self.catalogue, self._batchers["score"].submit) if self.catalogue else None
 
@@ -103,19 +107,25 @@ class Model:
         """
         return await self._batchers[graph].submit(rows, clock)
 
-    def _batch(self, graph: str, max_batch: int, max_cost: int, setting: str) -> None:
+    def _batch(self, graph: str, max_batch: int, max_cost: int, unit: str) -> None:
         def shapes(row: Arrays) -> tuple[tuple[int, ...], ...]:
             return tuple(array.shape for array in row.values())
 
         def cost(row: Arrays) -> int:
             return row["item_index"].size if graph == "score" else 1
 
+        session, max_run = self.sessions[graph], RUN_RATINGS if graph == "score" else None
+        counted = self._metrics.batch_rows.labels(self.name, graph)
+
         def run(rows: list[Arrays]) -> list[Row | Exception]:
+            counted.observe(len(rows))
+            if max_batch == 1:
+                return session.run_rows(rows)
             return session.run_rows_alike(rows, waiting.most(cost(rows[0])))
 
-        session, max_run = self.sessions[graph], RUN_RATINGS if graph == "score" else None
-        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_{setting}", max_run)
-        self._batchers[graph] = Batcher(session.run_rows if max_batch == 1 else run, waiting, shapes, cost)
+        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_MAX_QUEUE_{unit.upper()}", max_run)
+        self.waiting[graph] = unit, waiting
+        self._batchers[graph] = Batcher(run, waiting, shapes, cost)
 
 
 def _start(version: Version, asked: Asked) -> tuple[Device, dict[str, Session], str | None]:
@@ -194,8 +204,8 @@ class Shelf:
 class Library:
     """Finds and loads model versions, and finds the one that a call means."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings, self._metrics = settings, metrics
         self._store = Store(settings.folders)
         self.shelf = Shelf()
         self._changed = False
@@ -269,7 +279,7 @@ class Library:
 
     def _load(self, name: str, number: int, path: Path) -> Model | Refused:
         try:
-            model = Model(verify(path, name, number), self._settings)
+            model = Model(verify(path, name, number), self._settings, self._metrics)
         except (BrokenVersion, NoDevice, sample.SampleError) as error:
             return Refused(str(error))
         except Exception as error:  # onnxruntime raises its own kinds, straight from C++
@@ -334,6 +344,29 @@ class Library:
     def device_reason(self) -> str | None:
         """Why graphs run on the CPU although this onnxruntime was built for CUDA and the settings leave the choice."""
         return "; ".join(dict.fromkeys(filter(None, (model.device_reason for model in self.shelf.models())))) or None
+
+    def versions(self) -> list[tuple[str, str, str, str]]:
+        """Name, number, state and device of every version: `live` is the one that calls get, `loaded` can be asked for.
+
+        One that is `refused` has no device.
+        """
+        found: list[tuple[str, str, str, str]] = []
+        shelf = self.shelf
+        for name in shelf.names():
+            loaded = shelf.loaded(name)
+            for number, model in loaded.items():
+                found.append((name, str(number), "live" if number == max(loaded) else "loaded", model.device))
+            found += [(name, str(number), "refused", "") for number in shelf.refused(name)]
+        return found
+
+    def queues(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """What waits for a graph and the most that may, by NAME.GRAPH and unit; of several versions the fullest."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for model in self.shelf.models():
+            for graph, (unit, waiting) in model.waiting.items():
+                queue = f"{model.name}.{graph}", unit
+                found[queue] = max(found.get(queue, (0, 0)), (waiting.cost, waiting.max_cost))
+        return found
 
 
 class Room:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from models.store import Store
+from service.metrics import Metrics
 from service.runtime.library import COST, Library
 from service.runtime.session import cuda_hindrance, has_cuda
 from service.settings import Settings
@@ -219,7 +220,7 @@ def outcome(library: Library, name: str) -> dict[int, str | None]:
 def test_an_older_version_makes_room_for_a_newer_one_and_gets_it_back(tmp_path: Path) -> None:
     store = Store([tmp_path])
     store.publish(*generate(**LARGE))
-    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1) + 1000))
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1) + 1000), Metrics())
     assert outcome(library, "digits-gan") == {1: None}
     store.publish(*generate(**LARGE))
     found = outcome(library, "digits-gan")
@@ -234,7 +235,7 @@ def test_an_older_version_makes_room_for_a_newer_one_and_gets_it_back(tmp_path: 
 def test_a_newer_version_without_room_leaves_the_older_one(tmp_path: Path) -> None:
     store = Store([tmp_path])
     store.publish(*generate(**SMALL))
-    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1)))
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1)), Metrics())
     store.publish(*generate(**LARGE))
     found = outcome(library, "digits-gan")
     assert found[1] is None
@@ -251,7 +252,7 @@ def test_default_models_come_before_others_and_these_before_older_versions(tmp_p
         (2, {"digits-gan": [2], "a-gan": [2]}),
         (3, {"digits-gan": [1, 2], "a-gan": [2]}),
     ):
-        library = Library(Settings(models=str(tmp_path), max_model_bytes=room * each))
+        library = Library(Settings(models=str(tmp_path), max_model_bytes=room * each), Metrics())
         shelf = library.scan()
         assert {name: sorted(shelf.loaded(name)) for name in shelf.names()} == expected
 
@@ -260,7 +261,7 @@ def test_a_broken_version_takes_no_room(tmp_path: Path) -> None:
     store = Store([tmp_path])
     store.publish(*generate(**LARGE))
     (store.publish(*generate(**LARGE)) / "decode.onnx").write_bytes(b"broken")
-    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1)))
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1)), Metrics())
     assert outcome(library, "digits-gan")[1] is None
 
 
@@ -275,7 +276,7 @@ def test_without_room_for_a_default_model_the_service_is_not_ready(tmp_path: Pat
 def test_a_version_that_was_dropped_is_gone_at_once(tmp_path: Path) -> None:
     """Its memory must not wait for the collector of cycles, which does not know how much it is."""
     store = publish_all(tmp_path)
-    library = Library(Settings(models=str(tmp_path)))
+    library = Library(Settings(models=str(tmp_path)), Metrics())
     library.shelf = library.scan()
     versions = [weakref.ref(model) for model in library.shelf.models()]
     for name in library.shelf.names():
