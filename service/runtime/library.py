@@ -59,7 +59,7 @@ class Model:
             self.manifest, version.files["sample.npz"], lambda graph, inputs: self.sessions[graph].run(inputs)
         )
         recommend = self.manifest.task(Recommend)
-        self.catalogue = Catalogue(version.items, recommend) if recommend else None
+        self.catalogue = Catalogue(version.items(), recommend) if recommend else None
         self.profiles = Profiles(self.catalogue, partial(self.infer, "score")) if self.catalogue else None
         self._batchers: dict[str, Batcher[Arrays, Row]] = {}
         if recommend:
