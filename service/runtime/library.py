@@ -67,7 +67,7 @@ class Model:
         self.name, self.version = self.manifest.name, self.manifest.version
         self.device, self.sessions, self.device_reason = _start(version, settings.device)
         recommend = self.manifest.task(Recommend)
-        self.catalogue = Catalogue(version.items, recommend) if recommend else None
+        self.catalogue = Catalogue(version.items(), recommend) if recommend else None
         self._batchers: dict[str, Batcher[Arrays, Row]] = {}
         self._metrics = metrics
         self.waiting: dict[str, tuple[str, Waiting[Arrays, Row]]] = {}
