@@ -23,6 +23,7 @@ if [ -z "${IMAGE:-}" ]; then
 fi
 hardened=(--rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --env "HARMONIUM_DEVICE=$device")
 
+failed=0
 service=
 trap '[ -z "$service" ] || docker stop "$service" >/dev/null' EXIT
 
@@ -58,14 +59,15 @@ for model in json.load(sys.stdin)["models"]:
         why = version.get("device_reason") or version.get("reason") or ""
         print("|", " | ".join([model["name"], str(version["version"]), device, why]), "|")
 sys.exit(elsewhere > 0)
-'
+' || failed=1
 echo
 echo "| call | answer |"
 echo "|---|---|"
 call() {
-    local path=$1
+    local path=$1 answer
     shift
-    echo "| $path | $(curl -fsS --output /dev/null --write-out '%{http_code}, %{content_type}' "$@" "$url/v1/$path") |"
+    answer=$(curl -fsS --output /dev/null --write-out '%{http_code}, %{content_type}' "$@" "$url/v1/$path") || failed=1
+    echo "| $path | $answer |"
 }
 call recommend --header 'Content-Type: application/json' --data '{"users": [{"liked": ["1214", "1240"]}]}'
 call denoise --header 'Content-Type: image/png' --data-binary @docs/examples/noisy.png
@@ -82,4 +84,5 @@ service=
 echo "## Every graph"
 echo
 docker run "${gpus[@]}" "${hardened[@]}" --volume "$PWD/benchmarks:/app/benchmarks:ro" --entrypoint python \
-    "$IMAGE" -m benchmarks.graphs
+    "$IMAGE" -m benchmarks.graphs || failed=1
+exit "$failed"

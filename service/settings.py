@@ -17,6 +17,8 @@ MOST_RATINGS = 100_000
 MOST_IMAGES = 4096
 MOST_PICTURES = 65_535
 """What MAX_USERS, MAX_RATINGS, MAX_IMAGES and MAX_PICTURES can be set to: a longer list is not read to its end."""
+PROGRAM = 80 * 2**20
+"""Bytes of memory that a process takes beside its models: 58 MB were measured, and 23 MB more while one is loaded."""
 ROOT = Path(models.__file__).parent.parent
 """The folder that holds the packages; relative model folders start here, whatever the working directory."""
 
@@ -57,8 +59,9 @@ class Settings(BaseSettings):
     max_model_bytes: Annotated[int, Field(ge=0)] = 0
     """Memory for the versions that one process has loaded, in bytes; each counts as five times its files.
 
-    0 is half of the memory that the processes may use, by the machine's size and the limits of their control groups,
-    shared among them. A version that has no room is refused, older ones before those that calls get by default.
+    0 is half of the memory that a process may use, by the machine's size, the limits of its control groups and the
+    number of processes, or what 80 MiB for the program leave of it if that is less. A version that has no room is
+    refused, older ones before those that calls get by default.
     """
 
     default_recommend: str = "movies-rbm"
@@ -131,7 +134,9 @@ class Settings(BaseSettings):
     def model_bytes(self) -> int | None:
         """What `max_model_bytes` means here; None where nothing tells how much memory there is."""
         available = limits.memory()
-        return self.max_model_bytes or (None if available is None else available // 2 // self.processes)
+        if self.max_model_bytes or available is None:
+            return self.max_model_bytes or None
+        return for_models(available // self.processes)
 
     @property
     def folders(self) -> list[Path]:
@@ -147,6 +152,11 @@ class Settings(BaseSettings):
             "encode": self.default_encode,
             "generate": self.default_generate,
         }
+
+
+def for_models(memory: int) -> int:
+    """How much of the `memory` of a process, in bytes, its models may take unless a setting says it."""
+    return max(0, min(memory // 2, memory - PROGRAM))
 
 
 def read() -> Settings:

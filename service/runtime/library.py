@@ -269,6 +269,7 @@ class Library:
         if known is not None and same and loaded:
             return known
         outcome = self._load(name, number, path)
+        _give_back()
         if isinstance(outcome, Refused):
             log.warning("refused %s version %d: %s", name, number, outcome.reason)
             if loaded:

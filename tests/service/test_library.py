@@ -15,6 +15,7 @@ import pytest
 from models.store import Store
 from service.metrics import Metrics
 from service.runtime.library import COST, Library
+from service.runtime.session import cuda_hindrance, has_cuda
 from service.settings import Settings
 from tests.service.conftest import png, refused, serving
 from tests.versions import denoise, generate, publish_all
@@ -138,6 +139,30 @@ def test_no_models_and_no_device_are_not_ready(tmp_path: Path) -> None:
         ready = client.get("/readyz")
         assert ready.status_code == 503
         assert "HARMONIUM_DEVICE is cuda" in ready.json()["reasons"][0]
+
+
+def test_without_a_build_for_cuda_auto_is_the_cpu_and_needs_no_reason(tmp_path: Path) -> None:
+    if has_cuda():
+        pytest.skip("this onnxruntime was built for CUDA")
+    Store([tmp_path]).publish(*generate())
+    with serving(tmp_path, device="auto") as (_, client):
+        ready = client.get("/readyz").json()
+        assert (ready["ready"], ready["device"], "device_reason" in ready) == (True, "cpu", False)
+
+
+def test_with_a_build_for_cuda_and_no_gpu_auto_is_the_cpu_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reason = cuda_hindrance()
+    if not has_cuda() or reason is None:
+        pytest.skip("this onnxruntime was built without CUDA, or there is a driver")
+    publish_all(tmp_path)
+    with serving(tmp_path, device="auto") as (_, client):
+        ready = client.get("/readyz").json()
+        assert (ready["ready"], ready["device"], ready["device_reason"]) == (True, "cpu", reason)
+        for model in client.get("/v1/models").json()["models"]:
+            assert [version["device_reason"] for version in model["versions"]] == [reason]
+    assert [record.levelname for record in caplog.records if reason in record.getMessage()] == ["WARNING"]
 
 
 def test_a_default_model_without_a_folder_is_no_fault(tmp_path: Path) -> None:
