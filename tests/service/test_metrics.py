@@ -284,7 +284,7 @@ def test_models_are_told_with_their_state_and_go_with_their_folders(tmp_path: Pa
         store.publish(*generate())
         now = {("1", "loaded", "cpu"), ("2", "refused", ""), ("3", "live", "cpu")}
         found = until(client.base_url, lambda found: states(found) == now)
-        assert list(found.labels("harmonium_device_info")) == [{"asked": "auto", "device": "cpu"}]
+        assert list(found.labels("harmonium_device_info")) == [{"asked": "cpu", "device": "cpu"}]
         shutil.rmtree(tmp_path / "digits-gan")
         found = until(client.base_url, lambda found: states(found) == set())
         assert {labels["queue"] for labels in found.labels("harmonium_queue_limit")} == {"pictures", "bodies"}
