@@ -90,6 +90,37 @@ def test_nothing_accepted_is_lost_when_the_service_stops(
     figure("s from SIGTERM to the exit", round(took, 2))
 
 
+@EACH
+def test_calls_are_taken_while_the_service_leaves(zoo: Path, tmp_path: Path, workers: int) -> None:
+    """A load balancer that asks /readyz has time to learn of it, and sends nobody to a closed door."""
+    with running(zoo, tmp_path, workers=str(workers), leave_seconds="60") as service:
+        assert probe(service.port).status_code == 200
+        service.process.send_signal(signal.SIGTERM)
+        service.until("leaving: calls are taken for 60 s more", times=workers)
+        ready = probe(service.port)
+        assert (ready.status_code, ready.json()["reasons"]) == (503, ["the service is stopping"])
+        answer = httpx.post(f"http://127.0.0.1:{service.port}/v1/generate", json={"seed": 7})
+        assert (answer.status_code, answer.headers["x-seed"]) == (200, "7")
+        assert answer.headers["connection"] == "close"
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+
+
+@EACH
+def test_the_service_ends_when_it_has_left(zoo: Path, tmp_path: Path, workers: int) -> None:
+    with running(zoo, tmp_path, workers=str(workers), leave_seconds="0.5") as service:
+        with hammering(service.port, calls(service.port), clients=4) as hammer:
+            hammer.more(10)
+            service.process.send_signal(signal.SIGTERM)
+            service.until("leaving: ", times=workers)
+            left = time.monotonic()
+            hammer.wait()
+        assert service.process.wait(30) == 0
+    assert set(hammer.summary()) <= {"right", "draining", "refused", "lost", "asleep"}
+    assert [outcome for outcome in hammer.outcomes if outcome.what == "right" and outcome.began > left]
+    assert {outcome.what for outcome in hammer.outcomes if outcome.began < left} == {"right"}
+
+
 def test_a_request_that_is_on_its_way_when_the_port_closes_gets_an_answer(zoo: Path, tmp_path: Path) -> None:
     whole = UNFINISHED + SEED[1:]
     with running(zoo, tmp_path) as service, raw(service.port, b"") as fresh, raw(service.port, whole[:20]) as begun:
