@@ -12,7 +12,7 @@ import contextlib
 import ctypes
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -260,11 +260,17 @@ class Library:
         if known is not None and same and isinstance(known.outcome, Refused) and not known.outcome.for_room:
             return known
         fresh = COST * sum(size for _, size, _, _ in signature)
-        cost = max(fresh, known.cost) if known and loaded else fresh
+        kept = known.cost if known is not None and loaded else 0
+        cost = kept if same and loaded else max(fresh, kept)
         if not room.take(cost):
-            refused = Refused(room.reason(cost), for_room=True)
+            reason = room.reason(cost)
+            if known is not None and loaded and room.take(kept):  # the folder grew after it was loaded
+                if known.reason != reason:
+                    log.warning("refused %s version %d: %s", name, number, reason)
+                return replace(known, reason=reason)
+            refused = Refused(reason, for_room=True)
             if known is None or known.outcome != refused:
-                log.warning("refused %s version %d: %s", name, number, refused.reason)
+                log.warning("refused %s version %d: %s", name, number, reason)
             return Found(signature, refused, cost)
         if known is not None and same and loaded:
             return known
@@ -272,9 +278,8 @@ class Library:
         _give_back()
         if isinstance(outcome, Refused):
             log.warning("refused %s version %d: %s", name, number, outcome.reason)
-            if loaded:
-                return Found(signature, loaded, cost, outcome.reason)
-            room.give(cost)
+            room.give(cost - kept)
+            return Found(signature, loaded, kept, outcome.reason) if loaded else Found(signature, outcome, fresh)
         return Found(signature, outcome, fresh)
 
     def _load(self, name: str, number: int, path: Path) -> Model | Refused:

@@ -242,6 +242,34 @@ def test_a_newer_version_without_room_leaves_the_older_one(tmp_path: Path) -> No
     assert "MAX_MODEL_BYTES" in (found[2] or "")
 
 
+def test_a_loaded_version_whose_folder_grows_beyond_the_room_goes_on(tmp_path: Path) -> None:
+    graph = Store([tmp_path]).publish(*generate(**LARGE)) / "decode.onnx"
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1) + 1000), Metrics())
+    assert outcome(library, "digits-gan") == {1: None}
+    sound = graph.read_bytes()
+    graph.write_bytes(sound * 2)
+    for _ in range(2):
+        assert outcome(library, "digits-gan") == {1: None}
+        assert "MAX_MODEL_BYTES" in (library.shelf.reason("digits-gan", 1) or "")
+    graph.write_bytes(sound)
+    assert outcome(library, "digits-gan") == {1: None}
+    assert library.shelf.reason("digits-gan", 1) is None
+
+
+def test_a_loaded_version_takes_no_more_room_when_its_folder_is_damaged(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    graph = store.publish(*generate(**LARGE)) / "decode.onnx"
+    each = cost(tmp_path, "digits-gan", 1) + 1000
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=2 * each), Metrics())
+    assert outcome(library, "digits-gan") == {1: None}
+    graph.write_bytes(graph.read_bytes() + bytes(10_000))
+    for _ in range(2):
+        assert outcome(library, "digits-gan") == {1: None}
+        assert "decode.onnx" in (library.shelf.reason("digits-gan", 1) or "")
+    store.publish(*generate(name="a-gan", **LARGE))
+    assert outcome(library, "a-gan") == {1: None}
+
+
 def test_default_models_come_before_others_and_these_before_older_versions(tmp_path: Path) -> None:
     store = Store([tmp_path])
     for name in ("digits-gan", "a-gan", "a-gan", "digits-gan"):
