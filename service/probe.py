@@ -8,8 +8,8 @@ import os
 import socket
 import sys
 
-SECONDS = 2.0
-"""How long connecting may take, and each wait for more of the answer."""
+SECONDS = 4.0
+"""How long connecting may take, and each wait for more of the answer: less than the engine waits for the probe."""
 
 
 def main() -> int:

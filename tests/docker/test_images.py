@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from service import probe
 from service.app import VERSION
 from service.settings import Settings, variable
 from tests.processes import ROOT, environment
@@ -73,6 +74,11 @@ def test_nothing_enters_the_build_that_is_not_copied() -> None:
     }
     assert allowed == {re.sub(r"^requirements/.*", "requirements", source.rstrip("/")) for source in copied}
     assert all((ROOT / path).exists() for path in allowed)
+
+
+def test_the_probe_says_why_before_the_engine_ends_it() -> None:
+    (timeout,) = re.findall(r"^HEALTHCHECK .*--timeout=(\d+)s ", DOCKERFILE, re.MULTILINE)
+    assert int(timeout) > probe.SECONDS
 
 
 def test_the_images_set_nothing_that_is_no_setting() -> None:
