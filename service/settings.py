@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -130,9 +131,9 @@ class Settings(BaseSettings):
             raise ValueError("only Linux spreads connections over several processes")
         return workers
 
-    @property
+    @cached_property
     def processes(self) -> int:
-        """How many serve."""
+        """How many serve: they stay as many when the processors become more or fewer."""
         return self.workers or limits.processors()
 
     @property

@@ -11,6 +11,7 @@ closed tells the worker to drain, and the system closes it however the parent en
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from service import listening, metrics
 from service.metrics import Metrics, Shared
-from service.settings import Settings
+from service.settings import Settings, variable
 
 log = logging.getLogger("service")
 
@@ -43,8 +44,8 @@ class Worker:
         self.process, self._control = process, control
 
     @classmethod
-    async def start(cls, shared: Shared, sockets: list[socket.socket]) -> "Worker":
-        """A worker on `sockets`, which become its own.
+    async def start(cls, shared: Shared, processes: int, sockets: list[socket.socket]) -> "Worker":
+        """A worker on `sockets`, which become its own; one of `processes`, with which it shares memory and processors.
 
         Raises:
             OSError: the system has no room for it.
@@ -54,9 +55,10 @@ class Worker:
         with contextlib.ExitStack() as ours_no_more:
             descriptors = [ours_no_more.enter_context(sock).fileno() for sock in (theirs, *sockets)]
             command = sys.executable, "-m", "service.worker", *map(str, (*shared, *descriptors))
+            told = os.environ | {variable("workers"): str(processes)}
             # A group of its own: an interrupt from the terminal could come before the worker knows what to do with it.
             process = await asyncio.create_subprocess_exec(
-                *command, pass_fds=descriptors, process_group=0, stdin=subprocess.DEVNULL
+                *command, env=told, pass_fds=descriptors, process_group=0, stdin=subprocess.DEVNULL
             )
         return cls(process, ours)
 
@@ -144,7 +146,7 @@ class Supervisor:
     async def _one(self, place: Shared, sockets: list[socket.socket] | None) -> float:
         """Seconds that one worker served."""
         try:
-            worker = await Worker.start(place, sockets or listening.share(self._port))
+            worker = await Worker.start(place, self._settings.processes, sockets or listening.share(self._port))
         except OSError as error:
             log.error("cannot start a worker: %s", error)
             return 0

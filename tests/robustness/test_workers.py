@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service import limits
 from tests.processes import ROOT, Service, environment, running
 from tests.robustness.conftest import Figure, calls
 from tests.robustness.hammer import Call, hammering
@@ -172,6 +173,20 @@ def test_a_killed_worker_takes_only_its_own_requests_with_it(zoo: Path, tmp_path
             hammer.more(40)
         assert set(hammer.summary()) <= {"right", "draining", "lost"}
         assert [outcome for outcome in hammer.outcomes if outcome.what == "lost" and outcome.fresh] == []
+
+
+def test_a_replaced_worker_shares_with_as_many_as_were_started(zoo: Path, tmp_path: Path) -> None:
+    """Although it sees fewer processors: by them it would take the whole memory for its models."""
+    count = limits.processors()
+    if count < 2:
+        pytest.skip("this process may use one processor only")
+    with running(zoo, tmp_path, workers="0") as service:
+        victim = service.workers()[0]
+        os.sched_setaffinity(service.process.pid, {min(os.sched_getaffinity(0))})
+        os.kill(victim, signal.SIGKILL)
+        service.until(r"worker \d+ serves", times=count + 1)
+        told = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in service.workers()]
+        assert [f"HARMONIUM_WORKERS={count}" in variables for variables in told] == [True] * count
 
 
 def test_no_worker_outlives_the_parent_and_none_breaks_off(zoo: Path, tmp_path: Path, figure: Figure) -> None:

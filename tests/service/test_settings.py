@@ -45,6 +45,22 @@ def test_no_number_of_workers_is_one_per_core() -> None:
     assert Settings(workers=0).processes == limits.processors()
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no process to processors")
+def test_processors_that_are_taken_away_later_change_no_number_of_workers() -> None:
+    """Memory for models is shared among those that were started."""
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("this process may use one processor only")
+    told = Settings(workers=0)
+    count, room = told.processes, told.model_bytes
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert limits.processors() == 1
+        assert (told.processes, told.model_bytes) == (count, room)
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def test_models_may_take_half_of_the_memory_shared_among_the_processes() -> None:
     available = limits.memory()
     assert available is not None
