@@ -7,7 +7,7 @@ NO_TORCH := --excludes requirements/torch-cuda.txt --no-emit-package torch
 SBOM := PYTHONWARNINGS=ignore .venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible
 IMAGE := docker build -f docker/Dockerfile --build-arg REVISION=$$(git describe --always --abbrev=40 --exclude '*' --dirty=+)
 
-.PHONY: help serve test train format openapi screenshots lock images sbom adopt clean
+.PHONY: help serve check test train format openapi screenshots lock images sbom adopt clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,10 +15,15 @@ help:  ## show this list
 serve: .venv/serve  ## install what serving needs and start the service on 127.0.0.1:8000 (HARMONIUM_WORKERS=0: a process per core)
 	.venv/bin/python -m service
 
-test: .venv/dev  ## install what tests and training need and run all checks and tests
+check: .venv/dev  ## check code, types and the files of docker/, without an engine and without running tests
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/pyright
+	.venv/bin/hadolint docker/Dockerfile
+	.venv/bin/shellcheck --exclude SC2016,SC2329 .ci/run docker/*.sh
+	docker/check-compose.sh
+
+test: check  ## install what tests and training need and run all checks and tests
 	.venv/bin/python -m pytest
 
 train: .venv/dev  ## install what training needs and show the recipes

@@ -31,10 +31,19 @@ def main() -> int:
         return 1
     logs.begin(settings.log_level)
     if settings.processes > 1:
+        import tempfile
+        from pathlib import Path
+
         from service.supervisor import Supervisor
 
         gc.enable()
-        return asyncio.run(Supervisor(settings, claimed).run())
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="harmonium-", ignore_cleanup_errors=True)
+        except OSError as error:
+            print(f"Cannot make the folder for the metrics of several workers: {error.strerror}.", file=sys.stderr)
+            return 1
+        with folder as name:
+            return asyncio.run(Supervisor(settings, claimed, Path(name)).run())
     for sock in claimed:
         sock.listen(listening.BACKLOG)
     from service.server import Server

@@ -14,6 +14,7 @@ import uvicorn
 
 from service import listening
 from service.app import create_app
+from service.metrics import Shared
 from service.protocol import Protocol
 from service.settings import Settings
 from service.state import State
@@ -24,8 +25,8 @@ log = logging.getLogger("service")
 class Server(uvicorn.Server):
     """uvicorn, but told to stop by `stop`: its own way of ending on a signal is to die of it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.state = State(settings)
+    def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
+        self.state = State(settings, shared)
         self._draining: asyncio.Task[None] | None = None
         super().__init__(
             uvicorn.Config(

@@ -81,7 +81,7 @@ def publish(
 
 
 def _revision() -> str:
-    """The commit of the code, with `+` when files differ from it; where there is no git, what HARMONIUM_REVISION says."""
+    """The commit of the code, with `+` when files differ from it; without git, what HARMONIUM_REVISION says."""
     root = Path(__file__).parent
     try:
         head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True)  # noqa: S607

@@ -30,6 +30,8 @@ async def ready(request: Request) -> Response:
         "device": service.library.device(),
         "reasons": reasons,
     }
+    if reason := service.library.device_reason():
+        tree["device_reason"] = reason
     return Response(to_json(tree), 503 if reasons else 200, media_type=JSON)
 
 

@@ -167,7 +167,7 @@ def png(*shape: int) -> bytes:
 
 
 def recommend(client: httpx.Client, version: Version, task: Recommend) -> None:
-    known = version.items
+    known = version.items()
     ratings = [{"item": known[0].id, "rating": task.rating_high}, {"item": known[1].id, "rating": task.rating_low}]
     answer = named(
         version,

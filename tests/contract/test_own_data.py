@@ -69,7 +69,7 @@ def test_own_ratings_are_served_as_the_default_without_a_restart(home: Path, cli
     run(home, "movies-rbm", "--ratings", str(home / "stars.csv"), "--items", str(home / "songs.csv"),
         "--columns", "user=who,item=what", "--liked", "4.5")  # fmt: skip
     version = published(client, home, "movies-rbm")
-    known = {item.id: item for item in version.items}
+    known = {item.id: item for item in version.items()}
     assert len(known) == 30
     assert version.manifest.summary.startswith(
         "Ranks items for anybody from a handful of ratings, and predicts ratings."

@@ -87,9 +87,10 @@ def test_what_is_left_out_of_the_images_is_not_loaded(tmp_path: Path) -> None:
     program = """
 import json, sys
 import service.server
+from service.metrics import Metrics
 from service.runtime.library import Library
 from service.settings import read
-shelf = Library(read()).scan()
+shelf = Library(read(), Metrics()).scan()
 assert shelf.names() and all(shelf.loaded(name) for name in shelf.names())
 modules = [module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
 libraries = [line.split()[-1] for line in open("/proc/self/maps") if line.rstrip().endswith(".so") or ".so." in line]

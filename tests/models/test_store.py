@@ -66,7 +66,7 @@ def test_what_was_published_is_found_and_verified(tmp_path: Path) -> None:
     version = verify(folder, NAME, 1)
     assert version.files == FILES
     assert version.folder == folder
-    assert version.items == versions.film_items()
+    assert version.items() == versions.film_items()
     assert version.manifest == MANIFEST
 
 
@@ -847,7 +847,7 @@ def accepted_or_refused(folder: Path) -> None:
         return
     assert version.manifest.to_bytes() == (folder / "manifest.json").read_bytes()
     assert version.files == {name: (folder / name).read_bytes() for name in FILES}
-    assert len(version.items) == 40
+    assert len(version.items()) == 40
 
 
 def test_adopt_moves_the_newest_version_and_drops_the_older_ones(tmp_path: Path) -> None:
