@@ -87,7 +87,9 @@ def to_the_end(hammer: Hammer) -> list[Outcome]:
 def main() -> int:
     """Say in one line what became of the calls."""
     parser = argparse.ArgumentParser(
-        usage="python -m tests.docker.load [--clients N] [--heavy BYTES] PORT [-- COMMAND ...]", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        usage="python -m tests.docker.load [--clients N] [--heavy BYTES] PORT [-- COMMAND ...]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("port", type=int, help="on 127.0.0.1")
     parser.add_argument("--clients", type=int, default=8)
