@@ -140,6 +140,12 @@ class Metrics:
             registry=registry,
             buckets=ROWS,
         )
+        self.ready = Gauge(
+            "harmonium_ready",
+            "1 if calls can be answered, by all processes, as /readyz tells.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self.in_flight = Gauge(
             "harmonium_in_flight_requests",
             "Requests that were accepted and are not answered yet.",
@@ -149,19 +155,19 @@ class Metrics:
         self.queue_depth = Table(
             Gauge(
                 "harmonium_queue_depth",
-                "Work that waits or is worked on, in the queue's unit.",
+                "Work that waits or is worked on, in the queue's unit; of several processes' the largest.",
                 ["queue", "unit"],
                 registry=registry,
-                multiprocess_mode="livesum",
+                multiprocess_mode="livemax",
             )
         )
         self.queue_limit = Table(
             Gauge(
                 "harmonium_queue_limit",
-                "Work above which calls are refused as overload.",
+                "Work above which a process refuses calls as overload.",
                 ["queue", "unit"],
                 registry=registry,
-                multiprocess_mode="livesum",
+                multiprocess_mode="livemax",
             )
         )
         self.models = Table(

@@ -42,11 +42,17 @@ class State:
         if self.in_flight == 0:
             self.idle.set()
 
+    def unready(self) -> list[str]:
+        """Why calls cannot be answered; empty when they can."""
+        going = ["the service is stopping"] if self.leaving or self.draining else []
+        return going + self.library.unready()
+
     def measure(self) -> None:
         """Copy what is owned into the gauges; on the event loop."""
         metrics, settings = self.metrics, self.settings
         metrics.measure_process()
         metrics.memory_limit.set(limits.memory() or 0)
+        metrics.ready.set(not self.unready())
         metrics.in_flight.set(self.in_flight)
         queues = self.library.queues() | {
             ("pictures", "pixels"): (self.pool.pixels, settings.max_queue_pixels),

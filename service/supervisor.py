@@ -93,6 +93,7 @@ class Supervisor:
         self._settings, self._port = settings, claimed
         self._places = [Shared(folder, place) for place in range(settings.processes)]
         self._metrics = Metrics(Shared(folder, settings.processes))  # its memory and time are the service's too
+        self._metrics.ready.set(1)  # the least of all counts, and it is no worker that could be unready
         self._workers: set[Worker] = set()
         self._serving = 0
         self._greeted = False

@@ -20,9 +20,7 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """200 when calls can be answered, 503 with the reasons when not."""
     service = call.state(request)
-    reasons = service.library.unready()
-    if service.leaving or service.draining:
-        reasons.insert(0, "the service is stopping")
+    reasons = service.unready()
     shelf = service.library.shelf
     tree = {
         "ready": not reasons,

@@ -109,7 +109,7 @@ def test_calls_are_taken_while_the_service_leaves(zoo: Path, tmp_path: Path, wor
 
 @EACH
 def test_the_service_ends_when_it_has_left(zoo: Path, tmp_path: Path, workers: int) -> None:
-    with running(zoo, tmp_path, workers=str(workers), leave_seconds="0.5") as service:
+    with running(zoo, tmp_path, workers=str(workers), leave_seconds="3") as service:
         with hammering(service.port, calls(service.port), clients=4) as hammer:
             hammer.more(10)
             service.process.send_signal(signal.SIGTERM)

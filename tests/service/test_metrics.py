@@ -285,6 +285,7 @@ def test_models_are_told_with_their_state_and_go_with_their_folders(tmp_path: Pa
         now = {("1", "loaded", "cpu"), ("2", "refused", ""), ("3", "live", "cpu")}
         found = until(client.base_url, lambda found: states(found) == now)
         assert list(found.labels("harmonium_device_info")) == [{"asked": "cpu", "device": "cpu"}]
+        assert found.value("harmonium_ready") == 1
         shutil.rmtree(tmp_path / "digits-gan")
         found = until(client.base_url, lambda found: states(found) == set())
         assert {labels["queue"] for labels in found.labels("harmonium_queue_limit")} == {"pictures", "bodies"}
@@ -330,7 +331,8 @@ def test_callers_cannot_make_series(fresh: tuple[Served, httpx.Client]) -> None:
 def test_it_is_answered_while_not_ready_and_while_draining(zoo: Path) -> None:
     with serving(zoo) as (server, client):
         server.state.draining = True
-        assert scrape(client.base_url).value("harmonium_in_flight_requests") == 1
+        found = scrape(client.base_url)
+        assert (found.value("harmonium_ready"), found.value("harmonium_in_flight_requests")) == (0, 1)
         assert client.get("/readyz").status_code == 503
 
     async def unready() -> httpx.Response:
