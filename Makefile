@@ -7,7 +7,7 @@ NO_TORCH := --excludes requirements/torch-cuda.txt --no-emit-package torch
 SBOM := PYTHONWARNINGS=ignore .venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible
 IMAGE := docker build -f docker/Dockerfile --build-arg REVISION=$$(git describe --always --abbrev=40 --exclude '*' --dirty=+)
 
-.PHONY: help serve check test train format openapi screenshots lock images sbom adopt clean
+.PHONY: help serve check test train format openapi screenshots lock images image-check sbom adopt clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lock: .venv  ## resolve the pins of pyproject.toml into hashed lock files, for e
 images:  ## build the images harmonium:cpu and harmonium:gpu with Docker
 	$(IMAGE) --target cpu -t harmonium:cpu .
 	$(IMAGE) --target gpu -t harmonium:gpu .
+
+image-check: .venv/dev  ## build the images, run them as docker-compose.yml says, and look at what they do, under load
+	docker/image-check.sh
 
 sbom: .venv  ## list what each image installs, as CycloneDX in var/sbom
 	$(PIP) cyclonedx-bom==7.5.0
