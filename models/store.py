@@ -19,6 +19,7 @@ import stat
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -50,6 +51,11 @@ class Version:
 
     def items(self) -> tuple[items.Item, ...]:
         """The rows of `items.csv`, for a version that recommends."""
+        return self._items
+
+    @cached_property
+    def _items(self) -> tuple[items.Item, ...]:
+        """Read once: it takes longer than the rest of a version's checks."""
         task = self.manifest.task(Recommend)
         assert task is not None
         return items.read(self.files["items.csv"], task.attributes)

@@ -1,10 +1,10 @@
 """`python -m service`: serves until it is told to stop, in one process or in several."""
 
-import asyncio
+import gc
+import os
+import signal
 import sys
-
-from service import listening, logs
-from service import settings as configuration
+from types import FrameType
 
 
 def main() -> int:
@@ -12,6 +12,14 @@ def main() -> int:
 
     What a process does not need, it does not import: one that serves no supervisor, and that no server.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    gc.disable()  # of what is imported nothing becomes garbage, and looking for it takes a tenth of the start
+    import asyncio
+
+    from service import listening, logs
+    from service import settings as configuration
+
     try:
         settings = configuration.read()
         claimed = listening.claim(settings.host, settings.port)
@@ -23,15 +31,32 @@ def main() -> int:
         return 1
     logs.begin(settings.log_level)
     if settings.processes > 1:
+        import tempfile
+        from pathlib import Path
+
         from service.supervisor import Supervisor
 
-        return asyncio.run(Supervisor(settings, claimed).run())
+        gc.enable()
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="harmonium-", ignore_cleanup_errors=True)
+        except OSError as error:
+            print(f"Cannot make the folder for the metrics of several workers: {error.strerror}.", file=sys.stderr)
+            return 1
+        with folder as name:
+            return asyncio.run(Supervisor(settings, claimed, Path(name)).run())
     for sock in claimed:
         sock.listen(listening.BACKLOG)
     from service.server import Server
 
+    gc.freeze()
+    gc.enable()
     Server(settings).run(claimed)
     return 0
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Before the loop runs no request is read. The first process of a container would not even die of the signal."""
+    os._exit(0)
 
 
 if __name__ == "__main__":

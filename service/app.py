@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from service.api import denoise, docs, encode, generate, health, items, models, recommend, schema
+from service.api import denoise, docs, encode, generate, health, items, metrics, models, recommend, schema
+from service.endpoints import Endpoints
 from service.guard import Guard
 from service.problems import Method, UnknownPath
 from service.state import State
@@ -63,11 +64,13 @@ def create_app(state: State) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = state
-    for endpoint in (recommend, denoise, encode, generate, models, items, health, docs):
-        app.include_router(endpoint.router)
     app.mount("/docs/static", Files(packages=[("fastapi_offline", "static")]))
+    routes = [*app.routes]
+    for endpoint in (recommend, denoise, encode, generate, models, items, health, metrics, docs):
+        app.include_router(endpoint.router)
+        routes += endpoint.router.routes
     app.add_exception_handler(HTTPException, _refuse)
-    app.add_middleware(Guard, state=state)
+    app.add_middleware(Guard, state=state, endpoints=Endpoints(routes))
     return app
 
 

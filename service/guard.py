@@ -17,6 +17,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.body import Body, CallerLeft
+from service.endpoints import Endpoints
 from service.problems import MEDIA_TYPE, Deadline, Draining, Internal, Problem
 from service.runtime.clock import Clock
 from service.state import State
@@ -24,15 +25,17 @@ from service.state import State
 log = logging.getLogger("service.requests")
 
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-PROBES = {"/livez", "/readyz"}
+PROBES = {"/livez", "/readyz", "/metrics"}
 """Answered while the service drains."""
+LEFT = 499
+"""What is counted as the status where the caller did not wait for the answer, as in nginx's logs."""
 
 
 class Guard:
     """ASGI application around an ASGI application."""
 
-    def __init__(self, app: ASGIApp, state: State) -> None:
-        self._app, self._state, self._settings = app, state, state.settings
+    def __init__(self, app: ASGIApp, state: State, endpoints: Endpoints) -> None:
+        self._app, self._state, self._settings, self._endpoints = app, state, state.settings, endpoints
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,6 +60,7 @@ class Guard:
         except Problem as problem:
             await answer.refuse(problem)
         except CallerLeft:
+            answer.outcome = LEFT
             log.debug("%s the caller left", request_id)
         except asyncio.CancelledError:
             # Only the end of DRAIN_SECONDS cancels a request from outside.
@@ -68,8 +72,11 @@ class Guard:
             body.release()
             if accepted:
                 self._state.end()
-            spent = 1000 * (time.perf_counter() - start)
-            log.debug("%s %s %a -> %s in %.1f ms", request_id, scope["method"], scope["path"], answer.status, spent)
+            spent = time.perf_counter() - start
+            endpoint = self._endpoints.name(scope["path"])
+            self._state.metrics.ended(endpoint, answer.outcome, spent, clock.spent)
+            path, took = scope["path"], 1000 * spent
+            log.debug("%s %s %a -> %s in %.1f ms", request_id, scope["method"], path, answer.outcome, took)
 
     async def _answer(self, scope: Scope, receive: Receive, body: bytes, answer: "Answer", clock: Clock) -> None:
         left = asyncio.ensure_future(_until_left(receive))
@@ -107,16 +114,18 @@ class Answer:
 
     def __init__(self, send: Send, request_id: str, clock: Clock, body: Body, state: State) -> None:
         self._send, self._id, self._clock, self._body, self._state = send, request_id, clock, body, state
-        self.status: int | None = None
+        self.begun = False
+        self.outcome = LEFT
+        """The status that was sent; of an answer that was not finished, the one that tells why."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.begun, self.outcome = True, message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._id.encode())]
             message["headers"].append((b"x-content-type-options", b"nosniff"))
             if self._clock.spent:
                 message["headers"].append((b"server-timing", self._clock.server_timing().encode()))
-            if self._state.draining or not self._body.complete:
+            if self._state.leaving or self._state.draining or not self._body.complete:
                 message["headers"].append((b"connection", b"close"))
         await self._send(message)
 
@@ -125,7 +134,9 @@ class Answer:
 
         With bytes unread the connection's end might come before the answer: who is `patient` reads the body's rest.
         """
-        if self.status is not None:
+        self.outcome = problem.status
+        self._state.metrics.refused(problem)
+        if self.begun:
             return
         content = problem.to_bytes(self._id)
         headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content)), **problem.headers}

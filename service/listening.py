@@ -1,16 +1,14 @@
 """The service's port: claimed before anything slow is imported, shared by workers, closed without loss."""
 
 import contextlib
-import ctypes
 import errno
 import select
 import socket
-import struct
 
 BACKLOG = 2048
 """Connections that the system accepts before the service takes them."""
-SO_ATTACH_FILTER = 26
-"""Of Linux; Python does not name it."""
+IP_MINTTL, IPV6_MINHOPCOUNT, MOST_HOPS = 21, 73, 255
+"""Of Linux; Python does not name them. Packets with fewer hops to live are dropped."""
 
 
 class CannotListen(Exception):
@@ -67,11 +65,14 @@ def refuse_more(sock: socket.socket) -> None:
 
     Closing the socket instead would reset them, with the requests that they have sent. A caller
     who comes now is not answered at all; its system tries again a second later, and finds another
-    worker or a closed port. Linux only; elsewhere the queue is emptied as well as can be.
+    worker or a closed port. Systems that send with fewer hops to live than the most there are,
+    which are all but a few, are dropped so. A filter that drops every packet would need a right,
+    CAP_NET_ADMIN, since 2026. Linux only; elsewhere the queue is emptied as well as can be.
     """
-    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # one instruction: keep 0 bytes
+    of_version_6 = sock.family == socket.AF_INET6
+    option = (socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT) if of_version_6 else (socket.IPPROTO_IP, IP_MINTTL)
     with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(drop_all)))
+        sock.setsockopt(*option, MOST_HOPS)
 
 
 def queued(sock: socket.socket) -> bool:

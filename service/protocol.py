@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 with limits that it lacks: on the head of a request, and on callers that wait.
+"""uvicorn's HTTP/1.1 with limits that it lacks: on the head of a request, and on callers that wait. And whole answers.
 
 httptools collects a request line, headers, trailers or the extension of a chunk of any
 length before it tells anyone. uvicorn waits for ever for the rest of a head, and for a caller
@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from http import HTTPStatus
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -23,6 +24,40 @@ LAST_CALL_SECONDS = 1.0
 
 class HeadTooLarge(Exception):
     """Raised in a callback of the parser, which passes it on as an error of its own."""
+
+
+class Joined:
+    """A transport that sends the head of an answer together with the beginning of its body.
+
+    uvicorn writes one after the other. Of a process that is killed in between, a caller would have half
+    an answer, which no proxy can mend; without a byte of it, the call goes to another replica.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send `data` with what is written next, or at the end of the loop's turn."""
+        if self._held:
+            self._transport.writelines((self._held, data))
+            self._held = b""
+        elif data:
+            self._held = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Close once everything was sent."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)
 
 
 class Protocol(HttpToolsProtocol):
@@ -55,7 +90,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is waited for from now on."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
         self._wait_for_head(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 
 from service import listening
 from service.app import create_app
+from service.metrics import Shared
 from service.protocol import Protocol
 from service.settings import Settings
 from service.state import State
@@ -24,8 +25,8 @@ log = logging.getLogger("service")
 class Server(uvicorn.Server):
     """uvicorn, but told to stop by `stop`: its own way of ending on a signal is to die of it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.state = State(settings)
+    def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
+        self.state = State(settings, shared)
         self._draining: asyncio.Task[None] | None = None
         super().__init__(
             uvicorn.Config(
@@ -58,13 +59,18 @@ class Server(uvicorn.Server):
         self.drain()
 
     def drain(self) -> None:
-        """Take no more work, finish what was accepted, exit. Once begun, it goes its way."""
+        """Say that the service goes, take no more work, finish what was accepted, exit. Once begun, it goes its way."""
         if self._draining is None:
-            self.state.draining = True
+            self.state.leaving = True
+            self.state.draining = not self.state.settings.leave_seconds
             self._draining = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
         """Wait for what was accepted. Meanwhile the port stays open, so that probes see the service go."""
+        if not self.state.draining:
+            log.info("leaving: calls are taken for %g s more", self.state.settings.leave_seconds)
+            await asyncio.sleep(self.state.settings.leave_seconds)
+            self.state.draining = True
         log.info("stopping: %d requests in flight", self.state.in_flight)
         end = time.monotonic() + self.state.settings.drain_seconds
         with contextlib.suppress(TimeoutError):

@@ -2,21 +2,27 @@
 
 import asyncio
 
+from service import limits
+from service.metrics import Metrics, Shared
 from service.runtime.library import Library
 from service.runtime.pool import Pool
-from service.settings import Settings, cores
+from service.settings import Settings
 
 
 class State:
     """Made before the loop runs: nothing is loaded yet, no thread is started."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
+        """`shared` is where the processes of one port keep their metrics."""
         self.settings = settings
-        self.library = Library(settings)
-        threads = settings.denoise_threads or max(1, cores() // settings.processes)
+        self.metrics = Metrics(shared)
+        self.library = Library(settings, self.metrics)
+        threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
-        self.draining = False
+        self.leaving = False
         """Set once, when the process has been told to stop."""
+        self.draining = False
+        """Set once, when it takes no more calls."""
         self.in_flight = 0
         """Requests that were accepted and are not answered yet."""
         self.buffered_bytes = 0
@@ -35,3 +41,24 @@ class State:
         self.in_flight -= 1
         if self.in_flight == 0:
             self.idle.set()
+
+    def unready(self) -> list[str]:
+        """Why calls cannot be answered; empty when they can."""
+        going = ["the service is stopping"] if self.leaving or self.draining else []
+        return going + self.library.unready()
+
+    def measure(self) -> None:
+        """Copy what is owned into the gauges; on the event loop."""
+        metrics, settings = self.metrics, self.settings
+        metrics.measure_process()
+        metrics.memory_limit.set(limits.memory() or 0)
+        metrics.ready.set(not self.unready())
+        metrics.in_flight.set(self.in_flight)
+        queues = self.library.queues() | {
+            ("pictures", "pixels"): (self.pool.pixels, settings.max_queue_pixels),
+            ("bodies", "bytes"): (self.buffered_bytes, settings.max_buffered_bytes),
+        }
+        metrics.queue_depth.tell({queue: depth for queue, (depth, _) in queues.items()})
+        metrics.queue_limit.tell({queue: limit for queue, (_, limit) in queues.items()})
+        metrics.models.tell(dict.fromkeys(self.library.versions(), 1))
+        metrics.device.tell({(settings.device, self.library.device()): 1})

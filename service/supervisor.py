@@ -11,14 +11,17 @@ closed tells the worker to drain, and the system closes it however the parent en
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from service import listening
-from service.settings import Settings
+from service import listening, metrics
+from service.metrics import Metrics, Shared
+from service.settings import Settings, variable
 
 log = logging.getLogger("service")
 
@@ -41,8 +44,8 @@ class Worker:
         self.process, self._control = process, control
 
     @classmethod
-    async def start(cls, sockets: list[socket.socket]) -> "Worker":
-        """A worker on `sockets`, which become its own.
+    async def start(cls, shared: Shared, processes: int, sockets: list[socket.socket]) -> "Worker":
+        """A worker on `sockets`, which become its own; one of `processes`, with which it shares memory and processors.
 
         Raises:
             OSError: the system has no room for it.
@@ -51,10 +54,11 @@ class Worker:
         ours.setblocking(False)
         with contextlib.ExitStack() as ours_no_more:
             descriptors = [ours_no_more.enter_context(sock).fileno() for sock in (theirs, *sockets)]
-            command = sys.executable, "-m", "service.worker", *map(str, descriptors)
+            command = sys.executable, "-m", "service.worker", *map(str, (*shared, *descriptors))
+            told = os.environ | {variable("workers"): str(processes)}
             # A group of its own: an interrupt from the terminal could come before the worker knows what to do with it.
             process = await asyncio.create_subprocess_exec(
-                *command, pass_fds=descriptors, process_group=0, stdin=subprocess.DEVNULL
+                *command, env=told, pass_fds=descriptors, process_group=0, stdin=subprocess.DEVNULL
             )
         return cls(process, ours)
 
@@ -83,10 +87,13 @@ class Worker:
 
 
 class Supervisor:
-    """As many workers as the settings say, on the port that `claimed` holds."""
+    """As many workers as the settings say, on the port that `claimed` holds; `folder` is for their metrics."""
 
-    def __init__(self, settings: Settings, claimed: list[socket.socket]) -> None:
+    def __init__(self, settings: Settings, claimed: list[socket.socket], folder: Path) -> None:
         self._settings, self._port = settings, claimed
+        self._places = [Shared(folder, place) for place in range(settings.processes)]
+        self._metrics = Metrics(Shared(folder, settings.processes))  # its memory and time are the service's too
+        self._metrics.ready.set(1)  # the least of all counts, and it is no worker that could be unready
         self._workers: set[Worker] = set()
         self._serving = 0
         self._greeted = False
@@ -102,7 +109,9 @@ class Supervisor:
         first = [listening.share(self._port) for _ in range(self._settings.processes)]
         for sock in (sock for sockets in first for sock in sockets):
             sock.listen(listening.BACKLOG)  # from now on nobody is refused
-        await asyncio.gather(*(self._keep(sockets) for sockets in first))
+        measuring = loop.create_task(metrics.keep(self._metrics.measure_process))
+        await asyncio.gather(*(self._keep(place, sockets) for place, sockets in zip(self._places, first, strict=True)))
+        measuring.cancel()
         return self._code
 
     def stop(self) -> None:
@@ -113,13 +122,14 @@ class Supervisor:
         self._stopping.set()
         for worker in self._workers:
             worker.drain()
-        asyncio.get_running_loop().call_later(self._settings.drain_seconds + SLACK_SECONDS, self._kill)
+        patience = self._settings.leave_seconds + self._settings.drain_seconds + SLACK_SECONDS
+        asyncio.get_running_loop().call_later(patience, self._kill)
 
-    async def _keep(self, sockets: list[socket.socket] | None) -> None:
+    async def _keep(self, place: Shared, sockets: list[socket.socket] | None) -> None:
         """One worker after another in one place, the first on `sockets`."""
         early = 0
         while True:
-            served = await self._one(sockets)
+            served = await self._one(place, sockets)
             if self._stopping.is_set():
                 return
             early = 0 if served >= STEADY_SECONDS else early + 1
@@ -134,10 +144,10 @@ class Supervisor:
                     await self._stopping.wait()
             sockets = None
 
-    async def _one(self, sockets: list[socket.socket] | None) -> float:
+    async def _one(self, place: Shared, sockets: list[socket.socket] | None) -> float:
         """Seconds that one worker served."""
         try:
-            worker = await Worker.start(sockets or listening.share(self._port))
+            worker = await Worker.start(place, self._settings.processes, sockets or listening.share(self._port))
         except OSError as error:
             log.error("cannot start a worker: %s", error)
             return 0
@@ -152,6 +162,7 @@ class Supervisor:
             log.info("worker %d serves", worker.process.pid)
             self._greet(report)
         code = await worker.end()
+        place.left()
         self._workers.discard(worker)
         self._serving -= ready
         if not self._stopping.is_set():

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -79,9 +79,12 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(zoo: Path, home: Path, **settings: str) -> Generator[Service]:
-    """A service on a free port that has loaded its models; keyword `workers` is HARMONIUM_WORKERS."""
-    told = {f"HARMONIUM_{name.upper()}": value for name, value in settings.items()}
+def running(zoo: Path, home: Path, variables: Mapping[str, str] | None = None, **settings: str) -> Generator[Service]:
+    """A service on a free port that has loaded its models; keyword `workers` is HARMONIUM_WORKERS.
+
+    `variables` are others of its environment.
+    """
+    told = {f"HARMONIUM_{name.upper()}": value for name, value in settings.items()} | dict(variables or {})
     service = Service(environment(home, HARMONIUM_MODELS=str(zoo), HARMONIUM_PORT="0", **told), home)
     try:
         service.port = int(service.until(r"http://127\.0\.0\.1:(\d+)/docs")[0][1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -80,11 +81,11 @@ def publish(
 
 
 def _revision() -> str:
-    """The commit of the code, with `+` when files differ from it."""
+    """The commit of the code, with `+` when files differ from it; without git, what HARMONIUM_REVISION says."""
     root = Path(__file__).parent
     try:
         head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True)  # noqa: S607
         changed = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, check=True)  # noqa: S607
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("HARMONIUM_REVISION") or "unknown"
     return head.stdout.decode().strip() + ("+" if changed.stdout else "")

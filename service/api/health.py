@@ -20,9 +20,7 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """200 when calls can be answered, 503 with the reasons when not."""
     service = call.state(request)
-    reasons = service.library.unready()
-    if service.draining:
-        reasons.insert(0, "the service is stopping")
+    reasons = service.unready()
     shelf = service.library.shelf
     tree = {
         "ready": not reasons,
@@ -30,6 +28,8 @@ async def ready(request: Request) -> Response:
         "device": service.library.device(),
         "reasons": reasons,
     }
+    if reason := service.library.device_reason():
+        tree["device_reason"] = reason
     return Response(to_json(tree), 503 if reasons else 200, media_type=JSON)
 
 

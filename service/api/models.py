@@ -55,6 +55,7 @@ def _model(name: str, shelf: Shelf, settings: Settings) -> dict[str, Any]:
             "device": entry.device,
             "created": entry.manifest.created,
         }
+        | ({"device_reason": entry.device_reason} if entry.device_reason else {})
         | ({"reason": reason} if (reason := shelf.reason(name, number)) else {})
         for number, entry in loaded.items()
     ]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from service import problems
-from service.media.negotiation import GIF, JPEG, JSON, NPY, PNG, TIFF, WEBP, ZIP
+from service.media.negotiation import GIF, JPEG, JSON, NPY, OPENMETRICS, PNG, TEXT, TIFF, WEBP, ZIP
 
 Operation = dict[str, Any]
 REF = "#/components/schemas/{model}"
@@ -239,6 +239,17 @@ def probe(name: str, summary: str, otherwise: str = "") -> Operation:
     if otherwise:
         operation["responses"][503] = {"description": otherwise, "content": ANY_JSON}
     return operation
+
+
+def metrics() -> Operation:
+    """GET /metrics."""
+    return _operation(
+        "metrics",
+        "What Prometheus asks for",
+        answer={TEXT: {"schema": {"type": "string"}}, OPENMETRICS: {"schema": {"type": "string"}}},
+        refusals=[problems.NotAcceptable, problems.InvalidFields, problems.Internal, problems.Deadline],
+        tag="health",
+    )
 
 
 def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:

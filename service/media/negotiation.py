@@ -12,6 +12,8 @@ TIFF = "image/tiff"
 GIF = "image/gif"
 NPY = "application/x-npy"
 ZIP = "application/zip"
+TEXT = "text/plain"
+OPENMETRICS = "application/openmetrics-text"
 
 
 def body_type(header: str | None, served: Sequence[str]) -> str:

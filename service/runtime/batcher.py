@@ -45,6 +45,10 @@ class Waiting(Generic[Ask, Answer]):
     def __bool__(self) -> bool:
         return bool(self._groups)
 
+    def most(self, cost: int) -> int:
+        """Rows in the largest batch of rows that cost so much each."""
+        return self.max_batch if self.max_run is None else max(1, min(self.max_batch, self.max_run // cost))
+
     def admit(self, entries: Sequence[Entry[Ask, Answer]]) -> None:
         """Queue all the entries or none. An empty queue admits any call: its size was checked before.
 
@@ -61,9 +65,7 @@ class Waiting(Generic[Ask, Answer]):
     def take(self) -> list[Entry[Ask, Answer]]:
         """The next batch, of one key. Callers that left are dropped, late ones are told and dropped."""
         key, group = next(iter(self._groups.items()))
-        most = self.max_batch
-        if self.max_run is not None:  # rows of one key cost the same
-            most = max(1, min(most, self.max_run // group[0].cost))
+        most = self.most(group[0].cost)  # rows of one key cost the same
         batch: list[Entry[Ask, Answer]] = []
         while group and len(batch) < most:
             entry = group.popleft()

@@ -8,24 +8,26 @@ default.
 """
 
 import asyncio
+import contextlib
+import ctypes
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from models import sample
 from models.manifest import AnyTaskType, Encode, Generate, Manifest, Recommend
 from models.store import PROSE, BrokenVersion, Store, Version, verify
+from service.metrics import Metrics
 from service.problems import NotReady, UnknownModel, UnknownVersion, WrongTask
 from service.runtime.batcher import Batcher, Waiting
 from service.runtime.clock import Clock
 from service.runtime.profiles import Profiles
 from service.runtime.ranking import Catalogue
-from service.runtime.session import Arrays, Device, NoDevice, Session
+from service.runtime.session import Arrays, Device, NoDevice, Session, cuda_sentence, has_cuda
 from service.settings import Settings
 
 log = logging.getLogger("service.library")
@@ -35,16 +37,27 @@ RUN_RATINGS = 32_768
 RUN_SCORES = 2**15
 """Scores in one run of a recommender: a row has one for every item, and costs little else. It holds the loop."""
 RUN_PIXELS = 2**14
-"""Pixels in one run of an encoder, which takes as long for many pictures as for each alone, and holds the loop."""
+"""Pixels in one run of an encoder, which takes as long for many pictures as for each alone, and holds the loop.
+
+These three were measured on a CPU and hold for CUDA too: a run there also keeps the loop until its results are back.
+"""
+
+COST = 5
+"""Memory of a version over the bytes of its files: 3.1 to 5.3 times were measured of the shipped ones, 4.3 of all.
+
+Weights are stored in half precision and run in single, the session keeps the file's bytes besides, and its arena and
+the catalogue of items come on top.
+"""
 
 Row = dict[str, NDArray[Any]]
+Asked = Literal["auto", "cpu", "cuda"]
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
 class Model:
     """One loaded version."""
 
-    def __init__(self, version: Version, settings: Settings) -> None:
+    def __init__(self, version: Version, settings: Settings, metrics: Metrics) -> None:
         """Build the sessions and replay the recorded sample, which also warms them.
 
         Raises:
@@ -52,26 +65,25 @@ class Model:
         """
         self.manifest: Manifest = version.manifest
         self.name, self.version = self.manifest.name, self.manifest.version
-        device: Device = settings.device
-        self.sessions = {graph: Session(version.files[f"{graph}.onnx"], device) for graph in self.manifest.graphs}
-        self.device = "cuda" if any(session.device == "cuda" for session in self.sessions.values()) else "cpu"
-        sample.replay(
-            self.manifest, version.files["sample.npz"], lambda graph, inputs: self.sessions[graph].run(inputs)
-        )
+        self.device, self.sessions, self.device_reason = _start(version, settings.device)
         recommend = self.manifest.task(Recommend)
         self.catalogue = Catalogue(version.items(), recommend) if recommend else None
-        self.profiles = Profiles(self.catalogue, partial(self.infer, "score")) if self.catalogue else None
         self._batchers: dict[str, Batcher[Arrays, Row]] = {}
+        self._metrics = metrics
+        self.waiting: dict[str, tuple[str, Waiting[Arrays, Row]]] = {}
+        """What waits for each small graph, and the unit in which it is counted."""
         if recommend:
             rows = min(max(2, RUN_SCORES // recommend.items), recommend.graphs["score"].max_batch)
-            self._batch("score", rows, settings.max_queue_ratings, "MAX_QUEUE_RATINGS")
+            self._batch("score", rows, settings.max_queue_ratings, "ratings")
         if encode := self.manifest.task(Encode):
             most = max(2, RUN_PIXELS // (encode.height * encode.width))
             rows = min(most, encode.graphs["encode"].max_batch)
-            self._batch("encode", rows, settings.max_queue_rows, "MAX_QUEUE_ROWS")
+            self._batch("encode", rows, settings.max_queue_rows, "rows")
         if self.manifest.task(Generate):
             # One at a time: a batch gains nothing here, and alone a picture's bytes depend on its seed only.
-            self._batch("decode", 1, settings.max_queue_rows, "MAX_QUEUE_ROWS")
+            self._batch("decode", 1, settings.max_queue_rows, "rows")
+        # The batcher and not `infer`: nothing in a version refers to it, so its memory is free with the last call.
+        self.profiles = Profiles(self.catalogue, self._batchers["score"].submit) if self.catalogue else None
 
     def task(self, kind: type[AnyTaskType]) -> AnyTaskType:
         """What the manifest says about a task.
@@ -95,17 +107,48 @@ class Model:
         """
         return await self._batchers[graph].submit(rows, clock)
 
-    def _batch(self, graph: str, max_batch: int, max_cost: int, setting: str) -> None:
+    def _batch(self, graph: str, max_batch: int, max_cost: int, unit: str) -> None:
         def shapes(row: Arrays) -> tuple[tuple[int, ...], ...]:
             return tuple(array.shape for array in row.values())
 
         def cost(row: Arrays) -> int:
             return row["item_index"].size if graph == "score" else 1
 
-        session, most = self.sessions[graph], RUN_RATINGS if graph == "score" else None
-        run = session.run_rows if max_batch == 1 else session.run_rows_alike
-        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_{setting}", most)
+        session, max_run = self.sessions[graph], RUN_RATINGS if graph == "score" else None
+        counted = self._metrics.batch_rows.labels(self.name, graph)
+
+        def run(rows: list[Arrays]) -> list[Row | Exception]:
+            counted.observe(len(rows))
+            if max_batch == 1:
+                return session.run_rows(rows)
+            return session.run_rows_alike(rows, waiting.most(cost(rows[0])))
+
+        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_MAX_QUEUE_{unit.upper()}", max_run)
+        self.waiting[graph] = unit, waiting
         self._batchers[graph] = Batcher(run, waiting, shapes, cost)
+
+
+def _start(version: Version, asked: Asked) -> tuple[Device, dict[str, Session], str | None]:
+    """The sessions of a version, the device that all of them run on, and why it is not CUDA where it could have been.
+
+    With "auto", CUDA must start and repeat the sample; anything that keeps it from that leaves the version to the
+    CPU, which meets the fault again if it lies in the version.
+    """
+    reason = None
+    if asked == "cuda" or (asked == "auto" and has_cuda()):
+        try:
+            return "cuda", _sessions(version, "cuda"), None
+        except Exception as error:
+            if asked == "cuda":
+                raise NoDevice(f"HARMONIUM_DEVICE is cuda, but {cuda_sentence(error)}") from error
+            reason = cuda_sentence(error)
+    return "cpu", _sessions(version, "cpu"), reason
+
+
+def _sessions(version: Version, device: Device) -> dict[str, Session]:
+    graphs = {graph: Session(version.files[f"{graph}.onnx"], device) for graph in version.manifest.graphs}
+    sample.replay(version.manifest, version.files["sample.npz"], lambda graph, inputs: graphs[graph].run(inputs))
+    return graphs
 
 
 @dataclass(frozen=True)
@@ -113,6 +156,8 @@ class Refused:
     """A version that is not served, and why."""
 
     reason: str
+    for_room: bool = False
+    """It may be loaded as soon as others leave room for it."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +166,8 @@ class Found:
 
     signature: Signature
     outcome: Model | Refused
+    cost: int
+    """Bytes of memory that `outcome` is taken to need."""
     reason: str | None = None
     """Why what the folder holds now is not served in place of `outcome`, which was loaded before."""
 
@@ -149,14 +196,22 @@ class Shelf:
         """Every name that has a folder."""
         return sorted(self.found)
 
+    def models(self) -> list[Model]:
+        """Every version that is served."""
+        return [model for name in self.names() for model in self.loaded(name).values()]
+
 
 class Library:
     """Finds and loads model versions, and finds the one that a call means."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings, self._metrics = settings, metrics
         self._store = Store(settings.folders)
         self.shelf = Shelf()
+        self._changed = False
+        """Whether the scan before loaded or dropped anything."""
+        self._told: set[str] = set()
+        """Reasons for the CPU that have been logged."""
         self.scanned = asyncio.Event()
         """Set once the folders have been looked at for the first time."""
 
@@ -171,31 +226,74 @@ class Library:
             await asyncio.sleep(self._settings.scan_seconds)
 
     def scan(self) -> Shelf:
-        """Look at every folder and load what is new. Blocks; the current state is not touched."""
-        return Shelf(
-            {
-                name: {number: self._look(name, number, path) for number, path in sorted(versions.items())}
-                for name, versions in self._store.find().items()
-            }
-        )
+        """Look at every folder and load what is new. Blocks; the current state is not touched.
 
-    def _look(self, name: str, number: int, path: Path) -> Found:
+        Room goes to the greatest version of each name that can be served, those of the default models first, then
+        to the others. While a version is loaded, those that it displaces are still in memory.
+        """
+        if self._changed:  # what the scan before dropped is free by now, and so is what loading took
+            _give_back()
+        folders = self._store.find()
+        room = Room(self._settings.model_bytes)
+        found: dict[str, dict[int, Found]] = {}
+        others: list[tuple[str, int]] = []
+        defaults = self._settings.defaults.values()
+        for name in sorted(folders, key=lambda name: (name not in defaults, name)):
+            found[name] = {}
+            numbers = iter(sorted(folders[name], reverse=True))
+            for number in numbers:
+                found[name][number] = self._look(name, number, folders[name][number], room)
+                if isinstance(found[name][number].outcome, Model):
+                    break
+            others += [(name, number) for number in numbers]
+        for name, number in others:
+            found[name][number] = self._look(name, number, folders[name][number], room)
+        shelf = Shelf(found)
+        self._changed = set(shelf.models()) != set(self.shelf.models())
+        return shelf
+
+    def _look(self, name: str, number: int, path: Path, room: "Room") -> Found:
         signature = _signature(path)
         known = self.shelf.found.get(name, {}).get(number)
-        if known is not None and known.signature == signature:
+        loaded = known.outcome if known and isinstance(known.outcome, Model) else None
+        same = known is not None and known.signature == signature
+        if known is not None and same and isinstance(known.outcome, Refused) and not known.outcome.for_room:
             return known
-        try:
-            outcome: Model | Refused = Model(verify(path, name, number), self._settings)
-            log.info("loaded %s version %d on %s", name, number, outcome.device)
-        except (BrokenVersion, NoDevice, sample.SampleError) as error:
-            outcome = Refused(str(error))
-        except Exception as error:  # onnxruntime raises its own kinds, straight from C++
-            outcome = Refused(f"onnxruntime: {error}")
+        fresh = COST * sum(size for _, size, _, _ in signature)
+        kept = known.cost if known is not None and loaded else 0
+        cost = kept if same and loaded else max(fresh, kept)
+        if not room.take(cost):
+            reason = room.reason(cost)
+            if known is not None and loaded and room.take(kept):  # the folder grew after it was loaded
+                if known.reason != reason:
+                    log.warning("refused %s version %d: %s", name, number, reason)
+                return replace(known, reason=reason)
+            refused = Refused(reason, for_room=True)
+            if known is None or known.outcome != refused:
+                log.warning("refused %s version %d: %s", name, number, reason)
+            return Found(signature, refused, cost)
+        if known is not None and same and loaded:
+            return known
+        outcome = self._load(name, number, path)
+        _give_back()
         if isinstance(outcome, Refused):
             log.warning("refused %s version %d: %s", name, number, outcome.reason)
-            if known is not None and isinstance(known.outcome, Model):
-                return Found(signature, known.outcome, outcome.reason)
-        return Found(signature, outcome)
+            room.give(cost - kept)
+            return Found(signature, loaded, kept, outcome.reason) if loaded else Found(signature, outcome, fresh)
+        return Found(signature, outcome, fresh)
+
+    def _load(self, name: str, number: int, path: Path) -> Model | Refused:
+        try:
+            model = Model(verify(path, name, number), self._settings, self._metrics)
+        except (BrokenVersion, NoDevice, sample.SampleError) as error:
+            return Refused(str(error))
+        except Exception as error:  # onnxruntime raises its own kinds, straight from C++
+            return Refused(f"onnxruntime: {error}")
+        log.info("loaded %s version %d on %s", name, number, model.device)
+        if (reason := model.device_reason) and reason not in self._told:
+            self._told.add(reason)
+            log.warning("HARMONIUM_DEVICE is auto, and the CPU is used: %s", reason)
+        return model
 
     def resolve(self, name: str, version: int | None) -> Model:
         """The loaded version that a call means; without `version` the greatest.
@@ -231,19 +329,82 @@ class Library:
         if not self.scanned.is_set():
             return ["the models are still being loaded"]
         shelf = self.shelf
+        faults: dict[str, list[str]] = {}
+        for name in dict.fromkeys(self._settings.defaults.values()):
+            if (refused := shelf.refused(name)) and not shelf.loaded(name):
+                number, reason = max(refused.items())
+                faults.setdefault(reason, []).append(f"{name} version {number}")
         reasons = [
-            f"the default model {name} is refused: version {max(refused.items())[0]}: {max(refused.items())[1]}"
-            for name in dict.fromkeys(self._settings.defaults.values())
-            if (refused := shelf.refused(name)) and not shelf.loaded(name)
+            f"the default {'model' if len(models) == 1 else 'models'} {', '.join(models)} refused: {reason}"
+            for reason, models in faults.items()
         ]
         if not any(shelf.loaded(name) for name in shelf.names()):
             reasons.append(f"no model is loaded from {', '.join(map(str, self._settings.folders))}")
         return reasons
 
     def device(self) -> str:
-        """Where the loaded graphs run."""
-        devices = {model.device for name in self.shelf.names() for model in self.shelf.loaded(name).values()}
-        return ", ".join(sorted(devices)) or self._settings.device
+        """Where the loaded graphs run: `cpu`, `cuda`, or `cpu, cuda` where versions differ; `none` without any."""
+        return ", ".join(sorted({model.device for model in self.shelf.models()})) or "none"
+
+    def device_reason(self) -> str | None:
+        """Why graphs run on the CPU although this onnxruntime was built for CUDA and the settings leave the choice."""
+        return "; ".join(dict.fromkeys(filter(None, (model.device_reason for model in self.shelf.models())))) or None
+
+    def versions(self) -> list[tuple[str, str, str, str]]:
+        """Name, number, state and device of every version: `live` is the one that calls get, `loaded` can be asked for.
+
+        One that is `refused` has no device.
+        """
+        found: list[tuple[str, str, str, str]] = []
+        shelf = self.shelf
+        for name in shelf.names():
+            loaded = shelf.loaded(name)
+            for number, model in loaded.items():
+                found.append((name, str(number), "live" if number == max(loaded) else "loaded", model.device))
+            found += [(name, str(number), "refused", "") for number in shelf.refused(name)]
+        return found
+
+    def queues(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """What waits for a graph and the most that may, by NAME.GRAPH and unit; of several versions the fullest."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
+        for model in self.shelf.models():
+            for graph, (unit, waiting) in model.waiting.items():
+                queue = f"{model.name}.{graph}", unit
+                found[queue] = max(found.get(queue, (0, 0)), (waiting.cost, waiting.max_cost))
+        return found
+
+
+class Room:
+    """Memory for the versions of one scan."""
+
+    def __init__(self, limit: int | None) -> None:
+        """`limit` is in bytes; None has room for everything."""
+        self._limit, self._taken = limit, 0
+
+    def take(self, cost: int) -> bool:
+        """Whether there is room, which is taken then."""
+        if self._limit is not None and self._taken + cost > self._limit:
+            return False
+        self._taken += cost
+        return True
+
+    def give(self, cost: int) -> None:
+        """What was taken is free again."""
+        self._taken -= cost
+
+    def reason(self, cost: int) -> str:
+        """Why there is no room."""
+        limit = self._limit or 0
+        return (
+            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} "
+            "of HARMONIUM_MAX_MODEL_BYTES are left"
+        )
+
+
+def _give_back() -> None:
+    """Return what is free to the system: the allocator of glibc keeps it otherwise, hundreds of megabytes in time."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _signature(folder: Path) -> Signature:

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service import limits
 from tests.processes import ROOT, Service, environment, running
 from tests.robustness.conftest import Figure, calls
 from tests.robustness.hammer import Call, hammering
@@ -90,6 +91,37 @@ def test_nothing_accepted_is_lost_when_the_service_stops(
     figure("s from SIGTERM to the exit", round(took, 2))
 
 
+@EACH
+def test_calls_are_taken_while_the_service_leaves(zoo: Path, tmp_path: Path, workers: int) -> None:
+    """A load balancer that asks /readyz has time to learn of it, and sends nobody to a closed door."""
+    with running(zoo, tmp_path, workers=str(workers), leave_seconds="60") as service:
+        assert probe(service.port).status_code == 200
+        service.process.send_signal(signal.SIGTERM)
+        service.until("leaving: calls are taken for 60 s more", times=workers)
+        ready = probe(service.port)
+        assert (ready.status_code, ready.json()["reasons"]) == (503, ["the service is stopping"])
+        answer = httpx.post(f"http://127.0.0.1:{service.port}/v1/generate", json={"seed": 7})
+        assert (answer.status_code, answer.headers["x-seed"]) == (200, "7")
+        assert answer.headers["connection"] == "close"
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+
+
+@EACH
+def test_the_service_ends_when_it_has_left(zoo: Path, tmp_path: Path, workers: int) -> None:
+    with running(zoo, tmp_path, workers=str(workers), leave_seconds="3") as service:
+        with hammering(service.port, calls(service.port), clients=4) as hammer:
+            hammer.more(10)
+            service.process.send_signal(signal.SIGTERM)
+            service.until("leaving: ", times=workers)
+            left = time.monotonic()
+            hammer.wait()
+        assert service.process.wait(30) == 0
+    assert set(hammer.summary()) <= {"right", "draining", "refused", "lost", "asleep"}
+    assert [outcome for outcome in hammer.outcomes if outcome.what == "right" and outcome.began > left]
+    assert {outcome.what for outcome in hammer.outcomes if outcome.began < left} == {"right"}
+
+
 def test_a_request_that_is_on_its_way_when_the_port_closes_gets_an_answer(zoo: Path, tmp_path: Path) -> None:
     whole = UNFINISHED + SEED[1:]
     with running(zoo, tmp_path) as service, raw(service.port, b"") as fresh, raw(service.port, whole[:20]) as begun:
@@ -141,6 +173,20 @@ def test_a_killed_worker_takes_only_its_own_requests_with_it(zoo: Path, tmp_path
             hammer.more(40)
         assert set(hammer.summary()) <= {"right", "draining", "lost"}
         assert [outcome for outcome in hammer.outcomes if outcome.what == "lost" and outcome.fresh] == []
+
+
+def test_a_replaced_worker_shares_with_as_many_as_were_started(zoo: Path, tmp_path: Path) -> None:
+    """Although it sees fewer processors: by them it would take the whole memory for its models."""
+    count = limits.processors()
+    if count < 2:
+        pytest.skip("this process may use one processor only")
+    with running(zoo, tmp_path, workers="0") as service:
+        victim = service.workers()[0]
+        os.sched_setaffinity(service.process.pid, {min(os.sched_getaffinity(0))})
+        os.kill(victim, signal.SIGKILL)
+        service.until(r"worker \d+ serves", times=count + 1)
+        told = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in service.workers()]
+        assert [f"HARMONIUM_WORKERS={count}" in variables for variables in told] == [True] * count
 
 
 def test_no_worker_outlives_the_parent_and_none_breaks_off(zoo: Path, tmp_path: Path, figure: Figure) -> None:

@@ -46,7 +46,7 @@ class Served(uvicorn.Server):
 
 @contextlib.contextmanager
 def serving(folder: Path, **settings: Any) -> Generator[tuple[Served, httpx.Client]]:
-    server = Served(Settings(models=str(folder), **({"scan_seconds": 0.05} | settings)))
+    server = Served(Settings(models=str(folder), **({"scan_seconds": 0.05, "device": "cpu"} | settings)))
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.up.wait(30)

@@ -18,6 +18,7 @@ from service.api.generation import MOST_NUMBERS
 from service.api.recommend import MOST_ENTRIES, MOST_LISTED, OTHER_VALUES
 from service.api.sent import MOST_VALUES
 from service.app import create_app
+from service.metrics import Metrics
 from service.runtime.clock import Clock
 from service.runtime.library import RUN_SCORES, Library
 from service.runtime.ranking import Catalogue, History, ListRule
@@ -237,7 +238,7 @@ async def test_a_run_of_a_large_recommender_leaves_turns_of_the_loop_to_others(t
     """A row costs what its scores cost, so few rows of many items run together."""
     items = [Item(str(number), "", 0.1, {"genres": (), "year": None}) for number in range(2048)]
     Store([tmp_path]).publish(*recommend(items=items, max_batch=64))
-    library = Library(Settings(models=str(tmp_path)))
+    library = Library(Settings(models=str(tmp_path)), Metrics())
     model = next(iter(library.scan().loaded("movies-rbm").values()))
     row = History((3,), (5.0,)).row(64)
 

@@ -1,6 +1,9 @@
+import gc
 import io
+import re
 import shutil
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,10 @@ import numpy as np
 import pytest
 
 from models.store import Store
+from service.metrics import Metrics
+from service.runtime.library import COST, Library
+from service.runtime.session import cuda_hindrance, has_cuda
+from service.settings import Settings
 from tests.service.conftest import png, refused, serving
 from tests.versions import denoise, generate, publish_all
 
@@ -134,6 +141,30 @@ def test_no_models_and_no_device_are_not_ready(tmp_path: Path) -> None:
         assert "HARMONIUM_DEVICE is cuda" in ready.json()["reasons"][0]
 
 
+def test_without_a_build_for_cuda_auto_is_the_cpu_and_needs_no_reason(tmp_path: Path) -> None:
+    if has_cuda():
+        pytest.skip("this onnxruntime was built for CUDA")
+    Store([tmp_path]).publish(*generate())
+    with serving(tmp_path, device="auto") as (_, client):
+        ready = client.get("/readyz").json()
+        assert (ready["ready"], ready["device"], "device_reason" in ready) == (True, "cpu", False)
+
+
+def test_with_a_build_for_cuda_and_no_gpu_auto_is_the_cpu_and_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reason = cuda_hindrance()
+    if not has_cuda() or reason is None:
+        pytest.skip("this onnxruntime was built without CUDA, or there is a driver")
+    publish_all(tmp_path)
+    with serving(tmp_path, device="auto") as (_, client):
+        ready = client.get("/readyz").json()
+        assert (ready["ready"], ready["device"], ready["device_reason"]) == (True, "cpu", reason)
+        for model in client.get("/v1/models").json()["models"]:
+            assert [version["device_reason"] for version in model["versions"]] == [reason]
+    assert [record.levelname for record in caplog.records if reason in record.getMessage()] == ["WARNING"]
+
+
 def test_a_default_model_without_a_folder_is_no_fault(tmp_path: Path) -> None:
     Store([tmp_path]).publish(*generate())
     with serving(tmp_path) as (_, client):
@@ -169,3 +200,118 @@ def test_a_loaded_version_whose_folder_is_damaged_goes_on(tmp_path: Path, damage
         assert (answer.status_code, answer.headers["x-model-version"]) == (200, "1")
         graph.write_bytes(sound)
         until(client, lambda model: "reason" not in model["versions"][0], "photo-dae")
+
+
+SMALL, LARGE = {"latent": 4}, {"latent": 100}
+"""Versions of some 25 and 390 KB."""
+
+
+def cost(folder: Path, name: str, number: int) -> int:
+    """What a version counts, in bytes."""
+    return COST * sum(path.stat().st_size for path in (folder / name / str(number)).iterdir())
+
+
+def outcome(library: Library, name: str) -> dict[int, str | None]:
+    """Why each version of a model is refused, or None for those that are served, after another scan."""
+    library.shelf = library.scan()
+    return library.shelf.refused(name) | dict.fromkeys(library.shelf.loaded(name))
+
+
+def test_an_older_version_makes_room_for_a_newer_one_and_gets_it_back(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    store.publish(*generate(**LARGE))
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1) + 1000), Metrics())
+    assert outcome(library, "digits-gan") == {1: None}
+    store.publish(*generate(**LARGE))
+    found = outcome(library, "digits-gan")
+    assert found.pop(2, "") is None
+    assert re.fullmatch(
+        r"it needs [\d,]+ bytes of memory, and 1,000 of .* of HARMONIUM_MAX_MODEL_BYTES are left", found[1]
+    )
+    store.retire("digits-gan", 2)
+    assert outcome(library, "digits-gan") == {1: None}
+
+
+def test_a_newer_version_without_room_leaves_the_older_one(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    store.publish(*generate(**SMALL))
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1)), Metrics())
+    store.publish(*generate(**LARGE))
+    found = outcome(library, "digits-gan")
+    assert found[1] is None
+    assert "MAX_MODEL_BYTES" in (found[2] or "")
+
+
+def test_a_loaded_version_whose_folder_grows_beyond_the_room_goes_on(tmp_path: Path) -> None:
+    graph = Store([tmp_path]).publish(*generate(**LARGE)) / "decode.onnx"
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1) + 1000), Metrics())
+    assert outcome(library, "digits-gan") == {1: None}
+    sound = graph.read_bytes()
+    graph.write_bytes(sound * 2)
+    for _ in range(2):
+        assert outcome(library, "digits-gan") == {1: None}
+        assert "MAX_MODEL_BYTES" in (library.shelf.reason("digits-gan", 1) or "")
+    graph.write_bytes(sound)
+    assert outcome(library, "digits-gan") == {1: None}
+    assert library.shelf.reason("digits-gan", 1) is None
+
+
+def test_a_loaded_version_takes_no_more_room_when_its_folder_is_damaged(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    graph = store.publish(*generate(**LARGE)) / "decode.onnx"
+    each = cost(tmp_path, "digits-gan", 1) + 1000
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=2 * each), Metrics())
+    assert outcome(library, "digits-gan") == {1: None}
+    graph.write_bytes(graph.read_bytes() + bytes(10_000))
+    for _ in range(2):
+        assert outcome(library, "digits-gan") == {1: None}
+        assert "decode.onnx" in (library.shelf.reason("digits-gan", 1) or "")
+    store.publish(*generate(name="a-gan", **LARGE))
+    assert outcome(library, "a-gan") == {1: None}
+
+
+def test_default_models_come_before_others_and_these_before_older_versions(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    for name in ("digits-gan", "a-gan", "a-gan", "digits-gan"):
+        store.publish(*generate(name=name, **LARGE))
+    each = cost(tmp_path, "digits-gan", 2) + 1000
+    for room, expected in (
+        (1, {"digits-gan": [2], "a-gan": []}),
+        (2, {"digits-gan": [2], "a-gan": [2]}),
+        (3, {"digits-gan": [1, 2], "a-gan": [2]}),
+    ):
+        library = Library(Settings(models=str(tmp_path), max_model_bytes=room * each), Metrics())
+        shelf = library.scan()
+        assert {name: sorted(shelf.loaded(name)) for name in shelf.names()} == expected
+
+
+def test_a_broken_version_takes_no_room(tmp_path: Path) -> None:
+    store = Store([tmp_path])
+    store.publish(*generate(**LARGE))
+    (store.publish(*generate(**LARGE)) / "decode.onnx").write_bytes(b"broken")
+    library = Library(Settings(models=str(tmp_path), max_model_bytes=cost(tmp_path, "digits-gan", 1)), Metrics())
+    assert outcome(library, "digits-gan")[1] is None
+
+
+def test_without_room_for_a_default_model_the_service_is_not_ready(tmp_path: Path) -> None:
+    publish_all(tmp_path)
+    with serving(tmp_path, max_model_bytes=cost(tmp_path, "digits-vae", 1)) as (_, client):
+        ready = client.get("/readyz")
+        assert ready.status_code == 503
+        assert "MAX_MODEL_BYTES" in ready.text
+
+
+def test_a_version_that_was_dropped_is_gone_at_once(tmp_path: Path) -> None:
+    """Its memory must not wait for the collector of cycles, which does not know how much it is."""
+    store = publish_all(tmp_path)
+    library = Library(Settings(models=str(tmp_path)), Metrics())
+    library.shelf = library.scan()
+    versions = [weakref.ref(model) for model in library.shelf.models()]
+    for name in library.shelf.names():
+        store.retire(name, 1)
+    gc.disable()
+    try:
+        library.shelf = library.scan()
+        assert [version() for version in versions] == [None] * 4
+    finally:
+        gc.enable()

@@ -54,6 +54,20 @@ def test_the_wait_for_accepted_requests_has_an_end(zoo: Path, tmp_path: Path) ->
         assert service.process.wait(20) == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process has loaded is read from /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_still_imports_ends_it_at_once(zoo: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """The first process of a container would not hear of a signal that it does not handle."""
+    told = environment(tmp_path, HARMONIUM_MODELS=str(zoo), HARMONIUM_PORT="0")
+    with subprocess.Popen([sys.executable, "-m", "service"], env=told, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        end = time.monotonic() + 30
+        while "_multiarray_umath" not in Path(f"/proc/{process.pid}/maps").read_text():
+            assert time.monotonic() < end
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=20)
+    assert (process.returncode, said) == (0, b"")
+
+
 def test_nothing_is_written_to_home(zoo: Path, tmp_path: Path) -> None:
     """onnxruntime would leave a device id and a database of events there, and send them."""
     with running(zoo, tmp_path) as service:

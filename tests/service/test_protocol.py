@@ -2,15 +2,19 @@ import contextlib
 import http.client
 import json
 import socket
+import struct
+import sys
 
 import httpx
 import pytest
 
 from service.protocol import MOST_BYTES
-from tests.service.conftest import Served
+from tests.service.conftest import Served, parsed, raw
 
 START = b"GET /livez HTTP/1.1\r\nhost: a\r\n"
 BODY = json.dumps({"users": [{}]}).encode()
+DATA_SEGMENTS_IN = 152
+"""Where Linux has this count of a connection in its `tcp_info`."""
 
 
 def connected(served: tuple[Served, httpx.Client]) -> socket.socket:
@@ -91,3 +95,22 @@ def test_pipelined_requests_are_counted_one_by_one(served: tuple[Served, httpx.C
 def test_what_is_no_http_is_still_answered_with_400(served: tuple[Served, httpx.Client]) -> None:
     with connected(served) as connection:
         assert sent(connection, b"no HTTP\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts the segments of a connection")
+@pytest.mark.parametrize(
+    ("request_line", "body", "status"),
+    [("GET /livez", b"", 200), ("POST /v1/generate", b'{"count": 20}', 200), ("POST /v1/generate", b"{", 400)],
+    ids=["short", "longer", "refused"],
+)
+def test_the_head_of_an_answer_comes_with_its_body(
+    served: tuple[Served, httpx.Client], request_line: str, body: bytes, status: int
+) -> None:
+    """No process can end in between, and leave half an answer that a proxy cannot mend."""
+    head = (
+        f"{request_line} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with raw(served[0].port, head.encode() + body) as connection:
+        assert parsed(connection).status_code == status
+        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, DATA_SEGMENTS_IN + 4)
+    assert struct.unpack_from("I", told, DATA_SEGMENTS_IN) == (1,)

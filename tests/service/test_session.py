@@ -1,8 +1,7 @@
 import numpy as np
-import onnxruntime
 import pytest
 
-from service.runtime.session import CUDA, NoDevice, NotFinite, Session
+from service.runtime.session import NoDevice, NotFinite, Session, cuda_sentence, has_cuda
 from tests.versions import film_items, generate, recommend
 
 
@@ -20,10 +19,10 @@ def rows(count: int, length: int = 8) -> list[dict[str, np.ndarray]]:
 def test_a_row_has_the_same_bits_in_every_batch() -> None:
     session = Session(recommend(hidden=256)[1]["score.onnx"], "cpu")
     asks = rows(16)
-    together = session.run_rows_alike(asks)
+    together = session.run_rows_alike(asks, 16)
     for size in (1, 2, 3, 5, 7):
         for start in range(0, 16, size):
-            batch = session.run_rows_alike(asks[start : start + size])
+            batch = session.run_rows_alike(asks[start : start + size], 16)
             assert len(batch) == len(asks[start : start + size])
             for answer, expected in zip(batch, together[start : start + size], strict=True):
                 assert isinstance(answer, dict)
@@ -42,11 +41,35 @@ def test_a_row_that_is_not_finite_is_kept_from_its_caller_and_harms_no_other() -
     assert second["score"].shape == (len(film_items()),)
 
 
-def test_the_device_is_what_onnxruntime_says() -> None:
-    graph = generate()[1]["decode.onnx"]
-    if CUDA in onnxruntime.get_available_providers():
-        pytest.skip("this onnxruntime has CUDA")
-    assert Session(graph, "cpu").device == "cpu"
-    assert Session(graph, "auto").device == "cpu"
-    with pytest.raises(NoDevice, match="HARMONIUM_DEVICE is cuda"):
-        Session(graph, "cuda")
+def test_the_device_is_where_the_graph_runs() -> None:
+    assert Session(generate()[1]["decode.onnx"], "cpu").device == "cpu"
+
+
+@pytest.mark.skipif(has_cuda(), reason="this onnxruntime was built for CUDA")
+def test_without_a_build_for_cuda_there_is_no_cuda() -> None:
+    with pytest.raises(NoDevice, match="built without CUDA"):
+        Session(generate()[1]["decode.onnx"], "cuda")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "[ONNXRuntimeError] : 1 : FAIL : Failed to load library /x/libonnxruntime_providers_cuda.so with error: "
+            "libcublasLt.so.13: cannot open shared object file: No such file or directory",
+            "libcublasLt.so.13: cannot open shared object file: No such file or directory",
+        ),
+        (
+            "/src/cuda_call.cc:154 void CudaCall(int) [with ERRTYPE = cudaError; bool THRW = true] CUDA failure 35: "
+            "CUDA driver version is insufficient for CUDA runtime version ; GPU=-1 ; hostname=vm ; line=355 ; "
+            "expr=cudaSetDevice(info_.device_id); \n\n",
+            "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version",
+        ),
+        (
+            "clean.clean is 0.1 from its record; 0.001 is allowed",
+            "clean.clean is 0.1 from its record; 0.001 is allowed",
+        ),
+    ],
+)
+def test_reasons_are_one_sentence(said: str, told: str) -> None:
+    assert cuda_sentence(RuntimeError(said)) == told

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service import settings
+from service import limits, settings
 from service.settings import ROOT, Settings, WrongSetting
 
 
@@ -42,7 +42,33 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_number_of_workers_is_one_per_core() -> None:
     assert Settings().processes == 1
     assert Settings(workers=3).processes == 3
-    assert Settings(workers=0).processes == len(os.sched_getaffinity(0))
+    assert Settings(workers=0).processes == limits.processors()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no process to processors")
+def test_processors_that_are_taken_away_later_change_no_number_of_workers() -> None:
+    """Memory for models is shared among those that were started."""
+    before = os.sched_getaffinity(0)
+    if len(before) < 2:
+        pytest.skip("this process may use one processor only")
+    told = Settings(workers=0)
+    count, room = told.processes, told.model_bytes
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert limits.processors() == 1
+        assert (told.processes, told.model_bytes) == (count, room)
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_models_may_take_half_of_the_memory_shared_among_the_processes() -> None:
+    available = limits.memory()
+    assert available is not None
+    assert Settings().model_bytes == settings.for_models(available)
+    assert Settings(workers=3).model_bytes == settings.for_models(available // 3)
+    assert Settings(workers=3, max_model_bytes=5).model_bytes == 5
+    sizes = {512: 256, 256: 128, 128: 48, 64: 0}
+    assert {size: settings.for_models(size * 2**20) // 2**20 for size in sizes} == sizes
 
 
 def test_settings_never_change() -> None:

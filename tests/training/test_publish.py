@@ -52,6 +52,15 @@ def test_a_version_says_how_it_was_made(published: Version) -> None:
     assert manifest.family == "restricted-boltzmann-machine"
 
 
+@pytest.mark.parametrize(("told", "recorded"), [("0123abc", "0123abc"), ("", "unknown")])
+def test_an_image_without_git_says_what_it_was_built_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, recorded: str
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("HARMONIUM_REVISION", told)
+    assert verify(put(tmp_path), NAME, 1).manifest.made_by.code_revision == recorded
+
+
 def test_a_version_holds_the_proven_graphs_and_the_learner_s_files(published: Version) -> None:
     made = tiny.exported(NAME)
     assert published.files["score.onnx"] == made.graphs["score"]

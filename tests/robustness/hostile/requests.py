@@ -410,6 +410,7 @@ def methods() -> Iterator[Case]:
     for path in (
         "/livez",
         "/readyz",
+        "/metrics",
         "/docs",
         "/openapi.json",
         "/v1/models",
