@@ -400,8 +400,8 @@ class Room:
         """Why there is no room."""
         limit = self._limit or 0
         return (
-            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} "
-            "of HARMONIUM_MAX_MODEL_BYTES are left"
+            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} for models are left; "
+            "more memory, or HARMONIUM_MAX_MODEL_BYTES, makes room"
         )
 
 

@@ -236,7 +236,7 @@ def test_an_older_version_makes_room_for_a_newer_one_and_gets_it_back(tmp_path: 
     found = outcome(library, "digits-gan")
     assert found.pop(2, "") is None
     assert re.fullmatch(
-        r"it needs [\d,]+ bytes of memory, and 1,000 of .* of HARMONIUM_MAX_MODEL_BYTES are left", found[1]
+        r"it needs [\d,]+ bytes of memory, and 1,000 of .* are left; .* HARMONIUM_MAX_MODEL_BYTES, makes room", found[1]
     )
     store.retire("digits-gan", 2)
     assert outcome(library, "digits-gan") == {1: None}
