@@ -211,7 +211,7 @@ class Library:
         self._changed = False
         """Whether the scan before loaded or dropped anything."""
         self._told: set[str] = set()
-        """Reasons for the CPU that have been logged."""
+        """Reasons for the CPU, and of folders that cannot be read, that have been logged."""
         self.scanned = asyncio.Event()
         """Set once the folders have been looked at for the first time."""
 
@@ -234,6 +234,10 @@ class Library:
         if self._changed:  # what the scan before dropped is free by now, and so is what loading took
             _give_back()
         folders = self._store.find()
+        for path, reason in self._store.unreadable().items():
+            if (said := f"{path} cannot be read: {reason}") not in self._told:
+                self._told.add(said)
+                log.warning("%s", said)
         room = Room(self._settings.model_bytes)
         found: dict[str, dict[int, Found]] = {}
         others: list[tuple[str, int]] = []
@@ -396,8 +400,8 @@ class Room:
         """Why there is no room."""
         limit = self._limit or 0
         return (
-            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} "
-            "of HARMONIUM_MAX_MODEL_BYTES are left"
+            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} for models are left; "
+            "more memory, or HARMONIUM_MAX_MODEL_BYTES, makes room"
         )
 
 
