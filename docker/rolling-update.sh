@@ -4,7 +4,8 @@
 #   docker compose build api                # or pull, or change .env
 #   docker/rolling-update.sh
 #
-# A new one starts first and must become healthy; then an old one finishes what it has, and goes. If a new one does not become healthy, it is removed, the old ones stay, and the exit code is 1.
+# A new one starts first and must become healthy; then an old one finishes what it has, and goes. If a new one does not
+# become healthy, it is removed, the old ones stay, and the exit code is 1.
 # HEALTHY_SECONDS (default 120) is how long that may take. One more replica than usual needs room meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/.."

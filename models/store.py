@@ -76,6 +76,26 @@ class Store:
                     found.setdefault(path.parent.name, {}).setdefault(int(path.name), path)
         return found
 
+    def unreadable(self) -> dict[Path, str]:
+        """Folders that `find` passes over because they cannot be listed, each with the reason; absent ones are none."""
+        found: dict[Path, str] = {}
+        for root in self.folders:
+            try:
+                names = [name for name in os.listdir(root) if re.fullmatch(NAME, name)]
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                found[root] = error.strerror or str(error)
+                continue
+            for folder in (root / name for name in sorted(names)):
+                try:
+                    os.listdir(folder)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                except OSError as error:
+                    found[folder] = error.strerror or str(error)
+        return found
+
     def publish(self, manifest: Manifest, files: Mapping[str, bytes], prose: Mapping[str, bytes] | None = None) -> Path:
         """Write a version as the next number of its name and return its folder.
 

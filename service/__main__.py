@@ -8,14 +8,21 @@ from types import FrameType
 
 
 def main() -> int:
-    """Serve; the exit code is 0 after a signal, 2 for a wrong setting, 1 for anything else that ends it.
+    """Serve; the exit code is 0 after a signal, 2 for a wrong setting or any argument, 1 for all else that ends it.
 
     What a process does not need, it does not import: one that serves no supervisor, and that no server.
     """
+    if len(sys.argv) > 1:
+        print(
+            f"There are no arguments, but {sys.argv[1]!r} was given: settings are HARMONIUM_* variables.",
+            file=sys.stderr,
+        )
+        return 2
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     gc.disable()  # of what is imported nothing becomes garbage, and looking for it takes a tenth of the start
     import asyncio
+    import logging
 
     from service import listening, logs
     from service import settings as configuration
@@ -30,6 +37,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     logs.begin(settings.log_level)
+    for name in configuration.unknown():
+        logging.getLogger("service").warning("%s is no setting: nothing reads it", name)
     if settings.processes > 1:
         import tempfile
         from pathlib import Path

@@ -165,6 +165,12 @@ def for_models(memory: int) -> int:
     return max(0, min(memory // 2, memory - PROGRAM))
 
 
+def unknown() -> list[str]:
+    """Variables that look like settings and are none, such as one that is misspelt."""
+    known = {variable(field) for field in Settings.model_fields}
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+
+
 def read() -> Settings:
     """The settings of this process.
 

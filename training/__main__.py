@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +90,7 @@ def export(options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    _publish(options, *_train(options))
+    _publish(options, *_train(options, _store(options).folders[0]))
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -119,10 +120,13 @@ def adopt(options: argparse.Namespace) -> None:
     print(f"Moved to {_store(options).adopt(options.recipe)}.")
 
 
-def _train(options: argparse.Namespace) -> tuple[Recipe[Any], Any, Any, Any]:
+def _train(options: argparse.Namespace, *written: Path) -> tuple[Recipe[Any], Any, Any, Any]:
+    """Train, if the run's folder and those that are `written` to afterwards can be."""
     from training import loop
 
     found, data, learner = _prepare(options, stored=options.resume)
+    for folder in (_folder(options), *written):
+        _check_writable(folder)
     stop = threading.Event()
 
     def on_signal(number: int, frame: object) -> None:
@@ -142,6 +146,16 @@ def _train(options: argparse.Namespace) -> tuple[Recipe[Any], Any, Any, Any]:
         for number, handler in before.items():
             signal.signal(number, handler)
     return found, data, learner, outcome
+
+
+def _check_writable(folder: Path) -> None:
+    """Make a folder and write to it now, because training may take hours."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
 def _prepare(options: argparse.Namespace, *, stored: bool) -> tuple[Recipe[Any], Any, Any]:

@@ -164,6 +164,7 @@ class Refused:
 class Found:
     """What one scan made of one folder; it is looked at again when the folder changes."""
 
+    folder: Path
     signature: Signature
     outcome: Model | Refused
     cost: int
@@ -196,6 +197,10 @@ class Shelf:
         """Every name that has a folder."""
         return sorted(self.found)
 
+    def entries(self) -> list[tuple[str, int, Found]]:
+        """Name, number and outcome of every folder."""
+        return [(name, number, entry) for name in self.names() for number, entry in self.found[name].items()]
+
     def models(self) -> list[Model]:
         """Every version that is served."""
         return [model for name in self.names() for model in self.loaded(name).values()]
@@ -211,7 +216,7 @@ class Library:
         self._changed = False
         """Whether the scan before loaded or dropped anything."""
         self._told: set[str] = set()
-        """Reasons for the CPU that have been logged."""
+        """Reasons for the CPU, and of folders that cannot be read, that have been logged."""
         self.scanned = asyncio.Event()
         """Set once the folders have been looked at for the first time."""
 
@@ -234,6 +239,13 @@ class Library:
         if self._changed:  # what the scan before dropped is free by now, and so is what loading took
             _give_back()
         folders = self._store.find()
+        for path, reason in self._store.unreadable().items():
+            if (said := f"{path} cannot be read: {reason}") not in self._told:
+                self._told.add(said)
+                log.warning("%s", said)
+            for name, number, entry in self.shelf.entries():
+                if path in entry.folder.parents:  # a disk that fails has lost no version: what is loaded serves on
+                    folders.setdefault(name, {}).setdefault(number, entry.folder)
         room = Room(self._settings.model_bytes)
         found: dict[str, dict[int, Found]] = {}
         others: list[tuple[str, int]] = []
@@ -271,7 +283,7 @@ class Library:
             refused = Refused(reason, for_room=True)
             if known is None or known.outcome != refused:
                 log.warning("refused %s version %d: %s", name, number, reason)
-            return Found(signature, refused, cost)
+            return Found(path, signature, refused, cost)
         if known is not None and same and loaded:
             return known
         outcome = self._load(name, number, path)
@@ -279,8 +291,9 @@ class Library:
         if isinstance(outcome, Refused):
             log.warning("refused %s version %d: %s", name, number, outcome.reason)
             room.give(cost - kept)
-            return Found(signature, loaded, kept, outcome.reason) if loaded else Found(signature, outcome, fresh)
-        return Found(signature, outcome, fresh)
+            if loaded:
+                return Found(path, signature, loaded, kept, outcome.reason)
+        return Found(path, signature, outcome, fresh)
 
     def _load(self, name: str, number: int, path: Path) -> Model | Refused:
         try:
@@ -396,8 +409,8 @@ class Room:
         """Why there is no room."""
         limit = self._limit or 0
         return (
-            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} "
-            "of HARMONIUM_MAX_MODEL_BYTES are left"
+            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} for models are left; "
+            "more memory, or HARMONIUM_MAX_MODEL_BYTES, makes room"
         )
 
 

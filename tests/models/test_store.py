@@ -70,6 +70,20 @@ def test_what_was_published_is_found_and_verified(tmp_path: Path) -> None:
     assert version.manifest == MANIFEST
 
 
+def test_folders_that_cannot_be_listed_are_named(tmp_path: Path) -> None:
+    """Root may list every folder, so these are a file and a link to itself."""
+    file, models = tmp_path / "file", tmp_path / "models"
+    file.touch()
+    models.mkdir()
+    (models / "readme").touch()
+    (models / "mine").mkdir()
+    (models / "loop").symlink_to(models / "loop")
+    assert Store([tmp_path / "absent", file, models]).unreadable() == {
+        file: os.strerror(errno.ENOTDIR),
+        models / "loop": os.strerror(errno.ELOOP),
+    }
+
+
 def test_numbers_and_hashes_are_the_stores(tmp_path: Path) -> None:
     store = Store([tmp_path])
     wrong = MANIFEST.model_copy(

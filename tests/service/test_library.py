@@ -165,6 +165,48 @@ def test_with_a_build_for_cuda_and_no_gpu_auto_is_the_cpu_and_says_why(
     assert [record.levelname for record in caplog.records if reason in record.getMessage()] == ["WARNING"]
 
 
+def test_a_folder_that_cannot_be_read_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Root may read every folder, so this one is a link to itself."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    library = Library(Settings(models=str(loop)), Metrics())
+    for _ in range(2):
+        library.scan()
+    assert caplog.messages == [f"{loop} cannot be read: Too many levels of symbolic links"]
+
+
+def test_what_is_loaded_serves_on_while_its_folder_cannot_be_read(tmp_path: Path) -> None:
+    """As when a network's disk fails: it has lost no version."""
+    disk, root = tmp_path / "disk", tmp_path / "models"
+    Store([disk]).publish(*generate())
+
+    def mount(target: Path) -> None:
+        """At once: a folder that is not there for a moment has lost its versions."""
+        (tmp_path / "next").symlink_to(target)
+        (tmp_path / "next").rename(root)
+
+    mount(disk)
+    with serving(root, scan_seconds=0.01) as (_, client):
+        mount(root)  # on itself: nobody can read that, not even root
+        until_version(client, lambda version: "reason" in version)
+        assert client.post("/v1/generate", json={"seed": 1}).status_code == 200
+        assert client.get("/readyz").json()["ready"]
+        mount(disk)
+        until_version(client, lambda version: "reason" not in version)
+        shutil.rmtree(root / "digits-gan")
+        while client.get("/v1/models").json()["models"]:
+            pass
+
+
+def until_version(client: httpx.Client, so: Callable[[dict[str, Any]], bool]) -> None:
+    """Until the one version there is as wanted; it is live all the time."""
+    while True:
+        (version,) = client.get("/v1/models").json()["models"][0]["versions"]
+        assert version["state"] == "live"
+        if so(version):
+            return
+
+
 def test_a_default_model_without_a_folder_is_no_fault(tmp_path: Path) -> None:
     Store([tmp_path]).publish(*generate())
     with serving(tmp_path) as (_, client):
@@ -226,7 +268,7 @@ def test_an_older_version_makes_room_for_a_newer_one_and_gets_it_back(tmp_path: 
     found = outcome(library, "digits-gan")
     assert found.pop(2, "") is None
     assert re.fullmatch(
-        r"it needs [\d,]+ bytes of memory, and 1,000 of .* of HARMONIUM_MAX_MODEL_BYTES are left", found[1]
+        r"it needs [\d,]+ bytes of memory, and 1,000 of .* are left; .* HARMONIUM_MAX_MODEL_BYTES, makes room", found[1]
     )
     store.retire("digits-gan", 2)
     assert outcome(library, "digits-gan") == {1: None}

@@ -105,6 +105,20 @@ def test_a_wrong_setting_stops_the_start_with_one_sentence(tmp_path: Path, name:
     assert done.stderr.count("\n") == 1
 
 
+def test_an_argument_stops_the_start_with_one_sentence(tmp_path: Path) -> None:
+    """As in `docker run harmonium:cpu --help`, which would serve without a published port."""
+    program = [sys.executable, "-m", "service", "--help"]
+    done = subprocess.run(program, env=environment(tmp_path), timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "There are no arguments, but '--help' was given: settings are HARMONIUM_* variables.\n"
+
+
+def test_a_misspelt_setting_is_told(zoo: Path, tmp_path: Path) -> None:
+    with running(zoo, tmp_path, wrkers="3") as service:
+        assert "WARNING service" in service.said
+        assert "HARMONIUM_WRKERS is no setting" in service.said
+
+
 def test_a_slow_reader_gets_the_whole_answer(zoo: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4000, 4000), np.uint8)
     body = encoded(Image.fromarray(noise), compress_level=0)

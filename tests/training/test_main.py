@@ -176,6 +176,18 @@ def test_a_device_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str
     assert (status, error) == (1, "train: --device cuda: torch finds no usable CUDA device here\n")
 
 
+@pytest.mark.parametrize("flag", ["--runs", "--models"])
+def test_a_folder_that_cannot_be_written_is_refused_before_training(
+    capsys: pytest.CaptureFixture[str], folders: list[str], tmp_path: Path, flag: str
+) -> None:
+    (tmp_path / "file").touch()
+    status, output, error = say(capsys, "run", NAME, *folders, flag, str(tmp_path / "file" / "in"), *SMALL)
+    assert (status, output) == (1, "")
+    assert error.startswith(f"run: cannot write to {tmp_path / 'file' / 'in'}")
+    assert error.endswith(": Not a directory\n")
+    assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
 def test_the_way_from_data_to_a_published_version(
     capsys: pytest.CaptureFixture[str], folders: list[str], tmp_path: Path
 ) -> None:
