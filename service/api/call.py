@@ -14,7 +14,7 @@ from models.manifest import AnyTaskType
 from service.media.negotiation import JSON, accepted, body_type, names
 from service.problems import Fault, InvalidFields, MalformedBody, UnsupportedType
 from service.runtime.clock import Clock
-from service.runtime.library import Model
+from service.runtime.model import Model
 from service.state import State
 
 Fields = TypeVar("Fields", bound=BaseModel)

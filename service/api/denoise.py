@@ -16,7 +16,7 @@ from service.media.picture import Header, Picture
 from service.problems import NotAcceptable
 from service.runtime import restore
 from service.runtime.clock import Clock
-from service.runtime.library import Model
+from service.runtime.model import Model
 
 router = APIRouter()
 FORMS = [PNG, JPEG, WEBP, NPY, JSON]

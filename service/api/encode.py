@@ -15,7 +15,7 @@ from service.media import arrays, fitting, pictures
 from service.media.negotiation import JSON, NPY, PNG
 from service.media.picture import Picture
 from service.problems import Fault, InvalidFields, NotAcceptable, PictureTooLarge
-from service.runtime.library import Model, Row
+from service.runtime.model import Model, Row
 
 router = APIRouter()
 FORMS = [JSON, NPY]

@@ -18,7 +18,7 @@ from service.media.picture import Picture
 from service.media.sheets import Stack
 from service.problems import NotAcceptable
 from service.runtime.clock import Clock
-from service.runtime.library import Model
+from service.runtime.model import Model
 from service.runtime.session import Arrays
 
 router = APIRouter()

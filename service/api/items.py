@@ -12,7 +12,7 @@ from models.manifest import Recommend
 from service.api import call, schema
 from service.media.negotiation import JSON
 from service.problems import Fault, InvalidFields, UnknownItem
-from service.runtime.library import Model
+from service.runtime.model import Model
 from service.runtime.ranking import Catalogue, order, rounded
 
 router = APIRouter()

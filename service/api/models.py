@@ -8,7 +8,8 @@ from pydantic_core import to_json
 from service.api import call, schema
 from service.media.negotiation import JSON
 from service.problems import UnknownVersion
-from service.runtime.library import Model, Shelf
+from service.runtime.library import Shelf
+from service.runtime.model import Model
 from service.settings import Settings
 
 router = APIRouter()

@@ -15,7 +15,7 @@ from service.api import call, schema
 from service.media.negotiation import JSON
 from service.problems import Fault, InvalidFields
 from service.runtime.clock import Clock
-from service.runtime.library import Model
+from service.runtime.model import Model
 from service.runtime.ranking import (
     POOL,
     Catalogue,

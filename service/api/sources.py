@@ -13,7 +13,7 @@ from service.api.generation import Edit, End, GenerateRequest
 from service.media import fitting
 from service.runtime import latents
 from service.runtime.latents import Latent
-from service.runtime.library import Model
+from service.runtime.model import Model
 from service.runtime.session import Arrays
 
 

@@ -8,147 +8,23 @@ default.
 """
 
 import asyncio
-import contextlib
-import ctypes
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
-
-from numpy.typing import NDArray
 
 from models import sample
-from models.manifest import AnyTaskType, Encode, Generate, Manifest, Recommend
-from models.store import PROSE, BrokenVersion, Store, Version, verify
+from models.store import PROSE, BrokenVersion, Store, verify
 from service.metrics import Metrics
-from service.problems import NotReady, UnknownModel, UnknownVersion, WrongTask
-from service.runtime.batcher import Batcher, Waiting
-from service.runtime.clock import Clock
-from service.runtime.profiles import Profiles
-from service.runtime.ranking import Catalogue
-from service.runtime.session import Arrays, Device, NoDevice, Session, cuda_sentence, has_cuda
+from service.problems import NotReady, UnknownModel, UnknownVersion
+from service.runtime.model import Model
+from service.runtime.room import COST, Room, give_back
+from service.runtime.session import NoDevice
 from service.settings import Settings
 
 log = logging.getLogger("service.library")
 
-RUN_RATINGS = 32_768
-"""Ratings, padding included, in one run of a recommender: the graph gathers a row of weights for each."""
-RUN_SCORES = 2**15
-"""Scores in one run of a recommender: a row has one for every item, and costs little else. It holds the loop."""
-RUN_PIXELS = 2**14
-"""Pixels in one run of an encoder, which takes as long for many pictures as for each alone, and holds the loop.
-
-These three were measured on a CPU and hold for CUDA too: a run there also keeps the loop until its results are back.
-"""
-
-COST = 5
-"""Memory of a version over the bytes of its files: 3.1 to 5.3 times were measured of the shipped ones, 4.3 of all.
-
-Weights are stored in half precision and run in single, the session keeps the file's bytes besides, and its arena and
-the catalogue of items come on top.
-"""
-
-Row = dict[str, NDArray[Any]]
-Asked = Literal["auto", "cpu", "cuda"]
 Signature = tuple[tuple[str, int, int, int], ...]
-
-
-class Model:
-    """One loaded version."""
-
-    def __init__(self, version: Version, settings: Settings, metrics: Metrics) -> None:
-        """Build the sessions and replay the recorded sample, which also warms them.
-
-        Raises:
-            NoDevice, sample.SampleError: or whatever onnxruntime says of the graph.
-        """
-        self.manifest: Manifest = version.manifest
-        self.name, self.version = self.manifest.name, self.manifest.version
-        self.device, self.sessions, self.device_reason = _start(version, settings.device)
-        recommend = self.manifest.task(Recommend)
-        self.catalogue = Catalogue(version.items(), recommend) if recommend else None
-        self._batchers: dict[str, Batcher[Arrays, Row]] = {}
-        self._metrics = metrics
-        self.waiting: dict[str, tuple[str, Waiting[Arrays, Row]]] = {}
-        """What waits for each small graph, and the unit in which it is counted."""
-        if recommend:
-            rows = min(max(2, RUN_SCORES // recommend.items), recommend.graphs["score"].max_batch)
-            self._batch("score", rows, settings.max_queue_ratings, "ratings")
-        if encode := self.manifest.task(Encode):
-            most = max(2, RUN_PIXELS // (encode.height * encode.width))
-            rows = min(most, encode.graphs["encode"].max_batch)
-            self._batch("encode", rows, settings.max_queue_rows, "rows")
-        if self.manifest.task(Generate):
-            # One at a time: a batch gains nothing here, and alone a picture's bytes depend on its seed only.
-            self._batch("decode", 1, settings.max_queue_rows, "rows")
-        # The batcher and not `infer`: nothing in a version refers to it, so its memory is free with the last call.
-        self.profiles = Profiles(self.catalogue, self._batchers["score"].submit) if self.catalogue else None
-
-    def task(self, kind: type[AnyTaskType]) -> AnyTaskType:
-        """What the manifest says about a task.
-
-        Raises:
-            WrongTask: the version does not do it.
-        """
-        task = self.manifest.task(kind)
-        if task is None:
-            does = ", ".join(task.task for task in self.manifest.tasks)
-            raise WrongTask(f"{self.name} version {self.version} does not {kind.__name__.lower()}; it does: {does}.")
-        return task
-
-    async def infer(self, graph: str, rows: Sequence[Arrays], clock: Clock) -> list[Row]:
-        """Run a small graph on the event loop, together with what else waits for it.
-
-        `rows` are its inputs without the batch axis, checked; so are the answers.
-
-        Raises:
-            Overloaded, Deadline, NotFinite: the last for an output that must not be sent.
-        """
-        return await self._batchers[graph].submit(rows, clock)
-
-    def _batch(self, graph: str, max_batch: int, max_cost: int, unit: str) -> None:
-        def shapes(row: Arrays) -> tuple[tuple[int, ...], ...]:
-            return tuple(array.shape for array in row.values())
-
-        def cost(row: Arrays) -> int:
-            return row["item_index"].size if graph == "score" else 1
-
-        session, max_run = self.sessions[graph], RUN_RATINGS if graph == "score" else None
-        counted = self._metrics.batch_rows.labels(self.name, graph)
-
-        def run(rows: list[Arrays]) -> list[Row | Exception]:
-            counted.observe(len(rows))
-            if max_batch == 1:
-                return session.run_rows(rows)
-            return session.run_rows_alike(rows, waiting.most(cost(rows[0])))
-
-        waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_MAX_QUEUE_{unit.upper()}", max_run)
-        self.waiting[graph] = unit, waiting
-        self._batchers[graph] = Batcher(run, waiting, shapes, cost)
-
-
-def _start(version: Version, asked: Asked) -> tuple[Device, dict[str, Session], str | None]:
-    """The sessions of a version, the device that all of them run on, and why it is not CUDA where it could have been.
-
-    With "auto", CUDA must start and repeat the sample; anything that keeps it from that leaves the version to the
-    CPU, which meets the fault again if it lies in the version.
-    """
-    reason = None
-    if asked == "cuda" or (asked == "auto" and has_cuda()):
-        try:
-            return "cuda", _sessions(version, "cuda"), None
-        except Exception as error:
-            if asked == "cuda":
-                raise NoDevice(f"HARMONIUM_DEVICE is cuda, but {cuda_sentence(error)}") from error
-            reason = cuda_sentence(error)
-    return "cpu", _sessions(version, "cpu"), reason
-
-
-def _sessions(version: Version, device: Device) -> dict[str, Session]:
-    graphs = {graph: Session(version.files[f"{graph}.onnx"], device) for graph in version.manifest.graphs}
-    sample.replay(version.manifest, version.files["sample.npz"], lambda graph, inputs: graphs[graph].run(inputs))
-    return graphs
 
 
 @dataclass(frozen=True)
@@ -237,7 +113,7 @@ class Library:
         to the others. While a version is loaded, those that it displaces are still in memory.
         """
         if self._changed:  # what the scan before dropped is free by now, and so is what loading took
-            _give_back()
+            give_back()
         folders = self._store.find()
         for path, reason in self._store.unreadable().items():
             if (said := f"{path} cannot be read: {reason}") not in self._told:
@@ -287,7 +163,7 @@ class Library:
         if known is not None and same and loaded:
             return known
         outcome = self._load(name, number, path)
-        _give_back()
+        give_back()
         if isinstance(outcome, Refused):
             log.warning("refused %s version %d: %s", name, number, outcome.reason)
             room.give(cost - kept)
@@ -385,39 +261,6 @@ class Library:
                 queue = f"{model.name}.{graph}", unit
                 found[queue] = max(found.get(queue, (0, 0)), (waiting.cost, waiting.max_cost))
         return found
-
-
-class Room:
-    """Memory for the versions of one scan."""
-
-    def __init__(self, limit: int | None) -> None:
-        """`limit` is in bytes; None has room for everything."""
-        self._limit, self._taken = limit, 0
-
-    def take(self, cost: int) -> bool:
-        """Whether there is room, which is taken then."""
-        if self._limit is not None and self._taken + cost > self._limit:
-            return False
-        self._taken += cost
-        return True
-
-    def give(self, cost: int) -> None:
-        """What was taken is free again."""
-        self._taken -= cost
-
-    def reason(self, cost: int) -> str:
-        """Why there is no room."""
-        limit = self._limit or 0
-        return (
-            f"it needs {cost:,} bytes of memory, and {limit - self._taken:,} of the {limit:,} for models are left; "
-            "more memory, or HARMONIUM_MAX_MODEL_BYTES, makes room"
-        )
-
-
-def _give_back() -> None:
-    """Return what is free to the system: the allocator of glibc keeps it otherwise, hundreds of megabytes in time."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _signature(folder: Path) -> Signature:

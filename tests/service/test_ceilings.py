@@ -20,7 +20,8 @@ from service.api.sent import MOST_VALUES
 from service.app import create_app
 from service.metrics import Metrics
 from service.runtime.clock import Clock
-from service.runtime.library import RUN_SCORES, Library
+from service.runtime.library import Library
+from service.runtime.model import RUN_SCORES
 from service.runtime.ranking import Catalogue, History, ListRule
 from service.settings import MOST_IMAGES, MOST_PICTURES, MOST_RATINGS, MOST_USERS, Settings
 from service.state import State

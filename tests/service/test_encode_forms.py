@@ -15,7 +15,7 @@ from PIL import Image
 from models.store import Store
 from service.api.schema import EncodeAnswer
 from service.app import create_app
-from service.runtime.library import RUN_PIXELS
+from service.runtime.model import RUN_PIXELS
 from service.settings import Settings
 from service.state import State
 from tests import versions

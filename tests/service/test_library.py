@@ -14,7 +14,8 @@ import pytest
 
 from models.store import Store
 from service.metrics import Metrics
-from service.runtime.library import COST, Library
+from service.runtime.library import Library
+from service.runtime.room import COST
 from service.runtime.session import cuda_hindrance, has_cuda
 from service.settings import Settings
 from tests.service.conftest import png, refused, serving
