@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.manifest import Denoise
-from training.data.crops import Crops
 from training.data.photographs import Photographs
+from training.learners.crops import Crops
 from training.learners.learner import Batch, Export, Learner, Losses
 from training.learners.noise_level import NoiseLevel
 from training.settings import NetworkSettings

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.crops import Crops
+from training.learners.crops import Crops
 
 NOISE = np.random.default_rng(0)
 
