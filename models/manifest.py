@@ -143,8 +143,8 @@ class Denoise(Task):
     required = "clean"
     task: Literal["denoise"] = "denoise"
     channels: Literal[1, 3]
-    estimator: Literal["haar"]
-    """Who finds sigma when the caller does not tell it: see `models/noise.py`."""
+    estimator: Literal["haar", "graph"]
+    """Who finds sigma when the caller does not tell it, see `models/noise.py`: a formula or the graph `estimate`."""
     sigma_max: Annotated[float, Field(gt=0)]
     """The strongest noise it was trained for, on the 0..255 scale."""
     size_multiple: Annotated[int, Field(ge=1)]
@@ -157,12 +157,15 @@ class Denoise(Task):
             picture = f"float32 B {channels} H W"
             return _tensors(image=picture, sigma="float32 B"), _tensors(clean=picture)
 
-        return {"clean": clean(self.channels), "clean_grey": clean(1)}
+        estimate = _tensors(image="float32 B 1 H W"), _tensors(sigma="float32 B")
+        return {"clean": clean(self.channels), "clean_grey": clean(1), "estimate": estimate}
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Denoise:
         if self.overlap % self.size_multiple:
             raise ValueError("the overlap must be a multiple of size_multiple, or tiles leave the pixel grid")
+        if (self.estimator == "graph") != ("estimate" in self.graphs):
+            raise ValueError("the graph 'estimate' is there if and only if it is the estimator")
         return self
 
 

@@ -1,10 +1,20 @@
-"""Noise-level estimators that a manifest can name. Shared, so that what was measured is what is served."""
+"""How strong the noise of a picture is, when nobody tells. Shared, so that what was measured is what is served."""
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+Planes = NDArray[np.float32]
+WINDOW = 512
+"""Side of what a graph judges at once, pixels."""
+WINDOWS = 4
+"""Windows along a side at most: 16 of them are enough for any picture."""
+SMALLEST = 16
+"""Pixels a side that a graph needs; a smaller picture is continued by its mirror image."""
 
-def haar(image: NDArray[np.float32]) -> float:
+
+def haar(image: Planes) -> float:
     """Sigma of white Gaussian noise in `image` [C,H,W], in the units of its values.
 
     The robust median estimator sigma = median(|HH|) / 0.6745 on the finest diagonal Haar
@@ -19,4 +29,23 @@ def haar(image: NDArray[np.float32]) -> float:
     return float(np.median(np.abs(diagonal)) / 0.6745)
 
 
-ESTIMATORS = {"haar": haar}
+def by_graph(image: Planes, estimate: Callable[[Planes], NDArray[np.float32]]) -> float:
+    """Sigma of white Gaussian noise in `image` [C,H,W], in the units of its values: one for the whole picture.
+
+    `estimate` takes planes [B,1,h,w] and gives the sigma of each [B]. The median over windows, spread evenly, and
+    channels counts.
+    """
+    _, height, width = image.shape
+    short = [(0, 0), *((0, max(0, SMALLEST - length)) for length in (height, width))]
+    image = np.pad(image, short, mode="symmetric") if height < SMALLEST or width < SMALLEST else image
+    found = [
+        estimate(np.ascontiguousarray(image[:, None, top : top + WINDOW, left : left + WINDOW]))
+        for top in _starts(image.shape[1])
+        for left in _starts(image.shape[2])
+    ]
+    return float(np.median(np.concatenate(found)))
+
+
+def _starts(length: int) -> Iterator[int]:
+    count = min(WINDOWS, -(-length // WINDOW))
+    return (place * (length - WINDOW) // max(1, count - 1) if count > 1 else 0 for place in range(count))

@@ -168,12 +168,15 @@ def denoise(
     name: str = "photo-dae",
     channels: int = 3,
     grey: bool = False,
+    estimate: bool = False,
     max_batch: int = 4,
     sigma_max: float = 75.0,
     seed: int = 2,
     **facts: Any,
 ) -> Built:
     """A blur of 3x3, then 5x5, mixed in as sigma demands; `grey` adds `clean_grey`.
+
+    `estimate` adds an estimator, which takes the mean of a picture for its noise level.
 
     Sigma 0 gives the picture back, a constant grey picture stays as it is, channels are mixed
     unequally, and the change differs by up to 4 per cent with the pixel's place modulo 4, so
@@ -182,9 +185,9 @@ def denoise(
     """
     names = ["clean", "clean_grey"] if grey else ["clean"]
     task = Denoise.declare(
-        dict.fromkeys(names, max_batch),
+        dict.fromkeys([*names, *["estimate"] * estimate], max_batch),
         channels=channels,
-        estimator="haar",
+        estimator="graph" if estimate else "haar",
         sigma_max=sigma_max,
         size_multiple=4,
         overlap=8,
@@ -222,6 +225,11 @@ def denoise(
             "image": draw.uniform(0, 1, (2, wide, 8, 12)).astype(np.float32),
             "sigma": np.array([0.05, 0.2], np.float32),
         }
+    if estimate:
+        steps = [("ReduceMean", "image axes", "sigma", {"keepdims": 0})]
+        constants = {"axes": np.array([1, 2, 3], np.int64)}
+        files["estimate.onnx"] = _onnx(task.graphs["estimate"], steps, constants)
+        inputs["estimate"] = {"image": draw.uniform(0, 1, (2, 1, 9, 7)).astype(np.float32)}
     return _version(name, "dae", [task], files, inputs, facts)
 
 

@@ -84,7 +84,7 @@ async def denoise(request: Request) -> Response:
     service, clock = call.state(request), call.clock(request)
 
     def clean(original: Picture) -> Clean:
-        sigma = restore.noise_level(original.pixels, options.strength, task)
+        sigma = restore.noise_level(original.pixels, options.strength, task, model.sessions)
         pixels = restore.clean(original.pixels, sigma, options.amount, task, model.sessions, clock.check)
         result = original.with_pixels(pixels)
         return Clean(original.beside(result) if options.view == "compare" else result, sigma)

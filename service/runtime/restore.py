@@ -6,22 +6,31 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models import noise
 from models.manifest import Denoise
-from models.noise import ESTIMATORS
 from service.runtime import tiles
 from service.runtime.session import NotFinite, Session
 
 Strength = float | Literal["auto"]
 
 
-def noise_level(pixels: NDArray[Any], strength: Strength, task: Denoise) -> float:
+def noise_level(pixels: NDArray[Any], strength: Strength, task: Denoise, sessions: Mapping[str, Session]) -> float:
     """The sigma to use, on the 0..255 scale: the caller's or the estimated one, at most what the model was trained for.
 
     `pixels` are uint8, uint16 or floats, of which 0..1 is full scale; [H,W], [H,W,1] or [H,W,3]. One estimate
     counts for the whole picture.
+
+    Raises:
+        NotFinite: the values are too large for an estimate.
     """
     if strength == "auto":
-        strength = 255 * ESTIMATORS[task.estimator](_planes(pixels))
+        planes = _planes(pixels)
+        if task.estimator == "haar":
+            strength = 255 * noise.haar(planes)
+        else:
+            strength = 255 * noise.by_graph(planes, lambda image: sessions["estimate"].run({"image": image})["sigma"])
+        if not np.isfinite(strength):
+            raise NotFinite("the noise level is not finite")
     return min(float(strength), task.sigma_max)
 
 

@@ -187,6 +187,7 @@ CLEAN = ("tasks", 0, "graphs", "clean", "inputs", "image", "shape")
         ("denoise", edit(*CLEAN, to=["B", "C", "H", "W"]), "graph 'clean' does not have the tensors"),
         ("denoise", edit("tasks", 0, "overlap", to=6), "the overlap must be a multiple of size_multiple"),
         ("denoise", edit("tasks", 0, "estimator", to="guess"), "tasks/0/denoise/estimator"),
+        ("denoise", edit("tasks", 0, "estimator", to="graph"), "the graph 'estimate' is there if and only if"),
         ("denoise", edit("tasks", 0, "sigma_max", to=0.0), "tasks/0/denoise/sigma_max"),
         ("recommend", edit("tasks", 0, "liked", to=6.0), "the liked value must lie on the rating scale"),
         ("recommend", edit("tasks", 0, "items", to=39), "does not have the tensors that its task demands"),
@@ -213,7 +214,7 @@ def test_a_wrong_fact_is_refused_by_its_name(name: str, change: Callable[[Tree],
 def test_a_graph_of_another_task_is_refused() -> None:
     tree = json.loads(BUILT["denoise"].to_bytes())
     tree["tasks"][0]["graphs"]["encode"] = tree["tasks"][0]["graphs"]["clean"]
-    with pytest.raises(ManifestError, match=r"graph 'encode' is none of \['clean', 'clean_grey'\]"):
+    with pytest.raises(ManifestError, match=r"graph 'encode' is none of \['clean', 'clean_grey', 'estimate'\]"):
         Manifest.from_bytes(spell(tree))
 
 

@@ -1,10 +1,7 @@
-from typing import get_args
-
 import numpy as np
 import pytest
 
-from models.manifest import Denoise
-from models.noise import ESTIMATORS, haar
+from models.noise import by_graph, haar
 
 
 def smooth(channels: int, height: int, width: int) -> np.ndarray:
@@ -61,5 +58,39 @@ def test_an_odd_last_row_and_column_are_left_out() -> None:
     assert haar(picture) == haar(picture[:, :32, :64])
 
 
-def test_every_name_that_a_manifest_may_use_is_known() -> None:
-    assert set(get_args(Denoise.model_fields["estimator"].annotation)) == set(ESTIMATORS)
+class Judge:
+    """Takes the largest value of a window for its sigma and remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, windows: np.ndarray) -> np.ndarray:
+        self.shapes.append(windows.shape)
+        return windows.max(axis=(1, 2, 3))
+
+
+def test_a_graph_judges_the_channels_of_a_small_picture_whole() -> None:
+    judge = Judge()
+    picture = np.zeros((3, 20, 512), np.float32)
+    picture[:, 10, 500] = 0.1, 0.7, 0.3
+    assert by_graph(picture, judge) == pytest.approx(0.3), "the median of the channels"
+    assert judge.shapes == [(3, 1, 20, 512)]
+
+
+def test_windows_cover_a_picture_from_edge_to_edge_and_stay_few() -> None:
+    judge = Judge()
+    corners = np.zeros((1, 513, 700), np.float32)
+    corners[0, [0, 0, -1, -1], [0, -1, 0, -1]] = 0.4
+    assert by_graph(corners, judge) == pytest.approx(0.4), "each of four windows holds a corner"
+    assert judge.shapes == [(1, 1, 512, 512)] * 4
+    wide = Judge()
+    by_graph(np.zeros((1, 3, 10_000), np.float32), wide)
+    assert wide.shapes == [(1, 1, 16, 512)] * 4
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 30), (15, 15)])
+def test_a_picture_too_small_for_a_graph_is_continued_by_its_mirror_image(height: int, width: int) -> None:
+    judge = Judge()
+    picture = noisy(0.1, 3, height, width)
+    assert by_graph(picture, judge) == pytest.approx(float(np.median(picture.max(axis=(1, 2)))))
+    assert judge.shapes == [(3, 1, max(height, 16), max(width, 16))]

@@ -41,21 +41,30 @@ def read(folder: Path) -> Photographs:
     Raises:
         DataError: a folder holds no picture, or a picture cannot be read or is too small.
     """
+    files = _files(folder / "train")
+    raw = [path.read_bytes() for path in files]
+    train = [colour(decode(path, data)) for path, data in zip(files, raw, strict=True)]
+    return assemble(folder, train, digest(raw))
+
+
+def assemble(folder: Path, train: list[Picture], sha256: str) -> Photographs:
+    """`train` with its hash, and the held-out pictures of `folder`.
+
+    Raises:
+        DataError: a folder holds no picture, or a picture cannot be read or is too small.
+    """
+    validation = _files(folder / "validation")
     test = folder / "set12" if (folder / "set12").is_dir() else folder / "test"
-    files = {part: _files(path) for part, path in (("train", folder / "train"), ("validation", folder / "validation"))}
-    files["test"] = _files(test) if test.is_dir() else []
-    data = {part: [path.read_bytes() for path in paths] for part, paths in files.items()}
-    pictures = {part: [_decode(path, raw) for path, raw in zip(files[part], data[part], strict=True)] for part in files}
     return Photographs(
-        train=[_colour(picture) for picture in pictures["train"]],
-        validation=[_colour(picture) for picture in pictures["validation"]],
-        test=pictures["test"],
+        train=train,
+        validation=[colour(decode(path, path.read_bytes())) for path in validation],
+        test=[decode(path, path.read_bytes()) for path in (_files(test) if test.is_dir() else [])],
         test_name=test.name,
-        sha256=digest(data["train"]),
+        sha256=sha256,
         showable={
             place: credit
             for start, credit in SHOWABLE.items()
-            for place, path in enumerate(files["validation"])
+            for place, path in enumerate(validation)
             if path.name.startswith(start)
         },
     )
@@ -87,7 +96,12 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _decode(path: Path, data: bytes) -> Picture:
+def decode(path: Path, data: bytes) -> Picture:
+    """The pixels of the picture `data`, in grey or in colour; `path` is for the message.
+
+    Raises:
+        DataError: it cannot be read or is too small.
+    """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.mode.startswith(("I", "F")):  # Pillow would make it white
@@ -100,7 +114,8 @@ def _decode(path: Path, data: bytes) -> Picture:
     return pixels
 
 
-def _colour(picture: Picture) -> Picture:
+def colour(picture: Picture) -> Picture:
+    """`picture` in three channels."""
     return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
 
 

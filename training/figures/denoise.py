@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Denoise
-from models.noise import ESTIMATORS
 from training.data.photographs import Photographs, Picture
 from training.figures import plot
 from training.figures.figure import Figure
@@ -108,7 +107,7 @@ def _methods(task: Denoise, graphs: Graphs, pictures: list[Picture], sigma: floa
 def _restore(task: Denoise, graphs: Graphs, image: Image, sigma: float | None) -> Image:
     """As it is served: what is stronger than anything in training counts as the strongest."""
     if sigma is None:
-        sigma = 255 * ESTIMATORS[task.estimator](image[None] if image.ndim == 2 else image.transpose(2, 0, 1))
+        sigma = restoration.noise_level(graphs, image)
     return restoration.restore(graphs, image, min(sigma, task.sigma_max), task.size_multiple)
 
 

@@ -5,8 +5,10 @@ autoencoders", ICML 2008: corrupt x to x~ and minimise the distance of g(f(x~)) 
 g are the two halves of a fully convolutional U-Net (Ronneberger et al. 2015) that works on a
 picture whose 2x2 pixels were moved into channels, and that predicts the noise (Zhang et al.,
 "Beyond a Gaussian denoiser", 2017). The level enters as one more plane (FFDNet, Zhang et al.
-2018), and no layer has a bias, so that the network scales with its input (Mohan et al.,
-"Robust and interpretable blind image denoising via bias-free CNNs", 2020).
+2018). No layer but the first has a bias (Mohan et al., "Robust and interpretable blind image
+denoising via bias-free CNNs", 2020): only where black and white cut noise off does the place of
+a value on the scale matter. Grey pictures have a first and a last layer of their own: in three
+equal channels their noise would look like detail.
 """
 
 from __future__ import annotations
@@ -20,8 +22,13 @@ from torch.nn import functional
 
 from models.manifest import Denoise
 from training.data.photographs import Photographs
+from training.learners.crops import Crops
 from training.learners.learner import Batch, Export, Learner, Losses
+from training.learners.noise_level import NoiseLevel
 from training.settings import NetworkSettings
+
+FAINT = 0.1
+"""Levels of 255: a crop that is as near as this counts as restored."""
 
 
 class DaeSettings(NetworkSettings):
@@ -34,8 +41,14 @@ class DaeSettings(NetworkSettings):
     )
     blocks: Annotated[int, Field(ge=1, description="residual blocks on each side of a scale")] = 2
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
-    sigma_max: Annotated[float, Field(gt=0, description="strongest noise, on the 0..255 scale")] = 55.0
-    grey_share: Annotated[float, Field(ge=0, le=1, description="share of crops that are grey, with equal noise")] = 0.25
+    smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
+    contrast: Annotated[float, Field(ge=1, description="by which half of the crops are stretched at most")] = 2.0
+    sigma_max: Annotated[float, Field(gt=0, description="strongest noise, on the 0..255 scale")] = 75.0
+    sigma_power: Annotated[
+        float, Field(gt=0, description="sigma is sigma_max times a uniform number to this power: more draws weak noise")
+    ] = 1.5
+    level_error: Annotated[float, Field(ge=0, lt=1, description="share by which the told sigma is off at most")] = 0.1
+    grey_share: Annotated[float, Field(ge=0, le=1, description="share of a batch that is grey")] = 0.375
     clipped_share: Annotated[float, Field(ge=0, le=1, description="share of crops rounded and clipped to 8 bit")] = 0.5
 
 
@@ -52,7 +65,7 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """image [B,3,H,W] in 0..1 and sigma [B] in the same units -> clean [B,3,H,W], not clipped.
+    """image [B,C,H,W] in 0..1 and sigma [B] in the same units -> clean [B,C,H,W], not clipped; C is 1 or 3.
 
     H and W are multiples of `2 ** len(channels)`.
     """
@@ -64,7 +77,7 @@ class UNet(nn.Module):
             return nn.Sequential(*(Block(width) for _ in range(blocks)))
 
         fine, coarse = channels[:-1], channels[1:]
-        self.head = nn.Conv2d(4 * 3 + 1, channels[0], 3, padding=1, bias=False)
+        self.heads = nn.ModuleDict({str(c): nn.Conv2d(4 * c + 1, channels[0], 3, padding=1) for c in (1, 3)})
         self.down = nn.ModuleList(stage(width) for width in fine)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
         self.bottom = stage(channels[-1])
@@ -72,7 +85,7 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True)
         )
         self.up = nn.ModuleList(stage(width) for width in fine)
-        self.tail = nn.Conv2d(channels[0], 4 * 3, 3, padding=1, bias=False)
+        self.tails = nn.ModuleDict({str(c): nn.Conv2d(channels[0], 4 * c, 3, padding=1, bias=False) for c in (1, 3)})
 
     @property
     def reach(self) -> int:
@@ -92,7 +105,8 @@ class UNet(nn.Module):
     def forward(self, image: Tensor, sigma: Tensor) -> Tensor:
         pixels = functional.pixel_unshuffle(image, 2)
         level = sigma.view(-1, 1, 1, 1) + torch.zeros_like(pixels[:, :1])
-        x = self.head(torch.cat((pixels, level), dim=1))
+        kind = str(image.shape[1])
+        x = self.heads[kind](torch.cat((pixels, level), dim=1))
         skips: list[Tensor] = []
         for stage, shrink in zip(self.down, self.shrink, strict=True):
             x = stage(x)
@@ -101,7 +115,7 @@ class UNet(nn.Module):
         x = self.bottom(x)
         for stage, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
             x = stage(grow(x) + skip)
-        return image - functional.pixel_shuffle(self.tail(x).float(), 2)
+        return image - functional.pixel_shuffle(self.tails[kind](x).float(), 2)
 
 
 class Dae(Learner[DaeSettings]):
@@ -112,71 +126,98 @@ class Dae(Learner[DaeSettings]):
     def __init__(self, settings: DaeSettings, data: Photographs) -> None:
         super().__init__(settings, data.sha256)
         self.network = UNet(settings.channels, settings.blocks)
+        self.noise_level = NoiseLevel()
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
-        self.pictures = [torch.from_numpy(picture.copy()) for picture in data.train]
-        areas = torch.tensor([float(picture.shape[0] * picture.shape[1]) for picture in self.pictures])
-        self.weights = areas / areas.sum()
+        self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"denoise": torch.optim.Adam(self.network.parameters(), lr=self.settings.learning_rate)}
+        phases = {"denoise": self.network, "estimate": self.noise_level}
+        rate = self.settings.learning_rate
+        return {phase: torch.optim.Adam(module.parameters(), lr=rate) for phase, module in phases.items()}
 
     def draw(self) -> Batch:
-        """Clean crops [B,3,S,S] in 0..1, noisy ones, and the sigma [B] of each."""
-        size = self.settings.crop
-        chosen = torch.multinomial(self.weights, self.settings.batch_size, replacement=True).tolist()
-        clean = torch.stack([self._crop(self.pictures[index], size) for index in chosen]).float() / 255
-        rows = len(chosen)
-        grey = torch.rand(rows, 1, 1, 1) < self.settings.grey_share
-        clean = torch.where(grey, clean.mean(dim=1, keepdim=True), clean)
-        noise = torch.randn_like(clean)
-        noise = torch.where(grey, noise[:, :1], noise)
-        sigma = torch.rand(rows) * self.settings.sigma_max / 255
-        noisy = clean + sigma.view(-1, 1, 1, 1) * noise
-        eight_bit = torch.rand(rows, 1, 1, 1) < self.settings.clipped_share
-        noisy = torch.where(eight_bit, (noisy * 255).round().clamp(0, 255) / 255, noisy)
-        return tuple(part.to(self.device) for part in (clean, noisy, sigma))
+        """Clean crops [B,C,S,S] in 0..1, noisy ones, the sigma [B] of each and the one told: in colour, then grey."""
+        clean = self._stretched(self.crops.draw(self.settings.batch_size) / 255)
+        grey = round(self.settings.grey_share * self.settings.batch_size)
+        drawn = (*self._noisy(clean[grey:]), *self._noisy(clean[:grey].mean(dim=1, keepdim=True)))
+        return tuple(part.to(self.device) for part in drawn)
 
-    @staticmethod
-    def _crop(picture: Tensor, size: int) -> Tensor:
-        """A random crop [3,size,size] in one of eight orientations."""
-        height, width, _ = picture.shape
-        size_here = min(size, height, width)
-        top = int(torch.randint(height - size_here + 1, ()))
-        left = int(torch.randint(width - size_here + 1, ()))
-        crop = picture[top : top + size_here, left : left + size_here].permute(2, 0, 1)
-        turns = int(torch.randint(8, ()))
-        crop = torch.rot90(crop, turns % 4, (1, 2))
-        if turns >= 4:
-            crop = crop.flip(2)
-        short = size - size_here
-        return functional.pad(crop.float()[None], (0, short, 0, short), mode="reflect")[0] if short else crop.float()
+    def _stretched(self, clean: Tensor) -> Tensor:
+        """Half of the crops with more contrast about a random level, so that parts are all black or all white.
+
+        Photographs have such parts, where half of clipped noise is gone; crops that are drawn by detail have few.
+        """
+        chosen, level, gain = torch.rand(3, len(clean), 1, 1, 1)
+        gain = torch.where(chosen < 0.5, 1 + (self.settings.contrast - 1) * gain, 1.0)
+        return (level + gain * (clean - level)).clamp(0, 1)
+
+    def _noisy(self, clean: Tensor) -> Batch:
+        settings, rows = self.settings, len(clean)
+        sigma = settings.sigma_max / 255 * torch.rand(rows) ** settings.sigma_power
+        noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
+        eight_bit = torch.rand(rows, 1, 1, 1) < settings.clipped_share
+        noisy = torch.where(eight_bit, (noisy * 255).round().clamp(0, 255) / 255, noisy)
+        told = sigma * (1 + settings.level_error * (2 * torch.rand(rows) - 1))
+        return clean, noisy, sigma, told
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
-        """Mean absolute error, in units of the 0..255 scale."""
-        clean, noisy, sigma = batch
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-            restored = self.network(noisy.contiguous(memory_format=torch.channels_last), sigma)
-        error = restored - clean
-        mse = error.detach().square().mean(dim=(1, 2, 3))
-        return {"loss": 255 * error.abs().mean(), "psnr": (-10 * torch.log10(mse + 1e-10)).mean()}
+        if phase == "estimate":
+            return self._estimate(batch)
+        return self._denoise(batch)
+
+    def _denoise(self, batch: Batch) -> Losses:
+        """The mean over the crops of their root mean square error, on the 0..255 scale.
+
+        The gradient of each crop is then of one size, however strong its noise. Under a mean square error the crops
+        with strong noise decide, and under PSNR those with next to none.
+        """
+        errors: list[Tensor] = []
+        psnr: dict[str, Tensor] = {}
+        for name, (clean, noisy, _, told) in {"psnr": batch[:4], "psnr_grey": batch[4:]}.items():
+            if len(clean):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+                    restored = self.network(noisy.contiguous(memory_format=torch.channels_last), told)
+                mse = (255 * (restored - clean)).square().mean(dim=(1, 2, 3))
+                errors.append((mse + FAINT**2).sqrt())
+                psnr[name] = (20 * torch.log10(255 / errors[-1].detach())).mean()
+        return {"loss": torch.cat(errors).mean()} | psnr
+
+    def _estimate(self, batch: Batch) -> Losses:
+        """By which share the estimate is off, on a logarithmic scale; below one grey level it matters less."""
+        _, colour, colour_sigma, _, _, grey, grey_sigma, _ = batch
+        rows = torch.arange(len(colour), device=colour.device)
+        planes = torch.cat((colour[rows, rows % 3].unsqueeze(1), grey))  # one channel of each crop
+        sigma = torch.cat((colour_sigma, grey_sigma))
+        off = (255 * self.noise_level(planes) + 1).log() - (255 * sigma + 1).log()
+        return {"loss": off.abs().mean()}
 
     def exports(self) -> dict[str, Export]:
         multiple = 2 ** len(self.settings.channels)
 
-        def example(rows: int, height: int, width: int) -> Batch:
-            image = torch.rand(rows, 3, height * multiple, width * multiple)
+        def example(rows: int, channels: int, height: int, width: int) -> Batch:
+            image = torch.rand(rows, channels, height * multiple, width * multiple)
             return image, torch.linspace(0.01, self.settings.sigma_max / 255, rows)
 
-        examples = [example(2, 4, 5), example(1, 1, 2), example(3, 9, 4)]
-        return {"clean": Export(self.network, examples, {"clean": 1e-4})}
+        planes = [torch.rand(rows, 1, height, width) for rows, height, width in ((2, 40, 61), (1, 16, 16), (3, 33, 24))]
+        return {
+            **{
+                name: Export(
+                    self.network,
+                    [example(rows, channels, *size) for rows, size in ((2, (4, 5)), (1, (1, 2)), (3, (9, 4)))],
+                    {"clean": 1e-4},
+                )
+                for name, channels in (("clean", 3), ("clean_grey", 1))
+            },
+            "estimate": Export(self.noise_level, [(image,) for image in planes], {"sigma": 1e-4}),
+        }
 
     def tasks(self) -> tuple[Denoise, ...]:
         multiple = 2 ** len(self.settings.channels)
         facts = {
             "channels": 3,
-            "estimator": "haar",
+            "estimator": "graph",
             "sigma_max": self.settings.sigma_max,
             "size_multiple": multiple,
             "overlap": -(-self.network.reach // multiple) * multiple,
         }
-        return (Denoise.declare({"clean": 4}, **facts),)
+        return (Denoise.declare({"clean": 4, "clean_grey": 4, "estimate": 4}, **facts),)

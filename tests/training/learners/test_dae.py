@@ -7,7 +7,7 @@ import torch
 
 from tests import tiny
 from training.data.photographs import Photographs
-from training.learners.dae import Dae, DaeSettings, UNet
+from training.learners.dae import FAINT, Dae, DaeSettings, UNet
 
 
 def learner(pictures: list[np.ndarray[Any, Any]] | None = None, **changes: Any) -> Dae:
@@ -23,6 +23,9 @@ def batch(dae: Dae) -> tuple[torch.Tensor, ...]:
     return dae.draw()
 
 
+COLOUR_AND_GREY = pytest.mark.parametrize("planes", [3, 1])
+
+
 def network(*channels: int, blocks: int = 1) -> UNet:
     torch.manual_seed(0)
     return UNet(channels, blocks)
@@ -33,25 +36,52 @@ def likely(count: int, rows: int, share: float) -> bool:
     return abs(count - rows * share) < 5 * math.sqrt(rows * share * (1 - share))
 
 
-def test_grey_crops_have_equal_channels_and_equal_noise() -> None:
-    clean, noisy, _ = batch(learner(grey_share=0.3))
-    grey = (clean == clean[:, :1]).flatten(1).all(dim=1)
-    assert likely(int(grey.sum()), 400, 0.3)
-    assert torch.equal(grey, (noisy == noisy[:, :1]).flatten(1).all(dim=1))
-    assert not (noisy[grey] == clean[grey]).flatten(1).all(dim=1).any()
+def test_a_batch_holds_crops_in_colour_and_grey_ones() -> None:
+    clean, noisy, sigma, told, *grey = batch(learner(grey_share=0.3))
+    assert clean.shape == noisy.shape == (280, 3, 16, 16)
+    assert sigma.shape == told.shape == (280,)
+    assert [tuple(part.shape) for part in grey] == [(120, 1, 16, 16)] * 2 + [(120,)] * 2
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (1.0, 400)])
-def test_the_share_of_grey_crops_reaches_both_ends(share: float, expected: int) -> None:
-    clean, _, _ = batch(learner(grey_share=share))
-    assert int((clean == clean[:, :1]).flatten(1).all(dim=1).sum()) == expected
+def test_half_of_the_crops_are_stretched_until_parts_are_black_or_white() -> None:
+    picture = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    plain = torch.linspace(0, 1, 256)
+    clean = batch(learner([picture], contrast=2.0, smallest_scale=1.0, grey_share=0.0))[0][:, 0].flatten(1)
+    changed = ((clean.sort(dim=1).values - plain).abs() > 1e-5).any(dim=1)
+    assert likely(int(changed.sum()), 400, 0.5)
+    assert clean.min() == 0
+    assert clean.max() == 1
+    ends = ((clean == 0) | (clean == 1)).sum(dim=1)
+    assert ends[~changed].max() == 2
+    assert 100 < ends.max() <= 129, "at twice the contrast half of the scale goes to its ends"
 
 
-def test_clipped_crops_are_pictures_of_eight_bit_and_others_are_not() -> None:
-    _, noisy, sigma = batch(learner(clipped_share=0.4))
+def test_without_stretching_crops_are_as_they_were() -> None:
+    picture = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    clean = batch(learner([picture], contrast=1.0, smallest_scale=1.0, grey_share=0.0, batch_size=8))[0]
+    torch.testing.assert_close(clean.flatten(1).sort(dim=1).values[:, ::3], torch.linspace(0, 1, 256).expand(8, -1))
+
+
+def test_grey_is_the_mean_of_the_channels() -> None:
+    picture = np.broadcast_to(np.array([10, 20, 90], np.uint8), (16, 16, 3))
+    clean_grey = batch(learner([picture], grey_share=0.5, contrast=1.0))[4]
+    torch.testing.assert_close(clean_grey, torch.full_like(clean_grey, 40 / 255))
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.0, "psnr"), (1.0, "psnr_grey")])
+def test_all_crops_may_be_of_one_kind(share: float, shown: str) -> None:
+    dae = learner(grey_share=share, batch_size=8)
+    losses = dae.losses("denoise", batch(dae), 0.0)
+    assert set(losses) == {"loss", shown}
+    assert dae.losses("estimate", batch(dae), 0.0)["loss"].isfinite()
+
+
+@pytest.mark.parametrize("first", [0, 4])
+def test_clipped_crops_are_pictures_of_eight_bit_and_others_are_not(first: int) -> None:
+    _, noisy, sigma, _ = batch(learner(clipped_share=0.4, grey_share=0.5))[first : first + 4]
     steps = noisy * 255
     on_grid = ((steps - steps.round()).abs() < 1e-4).flatten(1).all(dim=1)
-    assert likely(int(on_grid.sum()), 400, 0.4)
+    assert likely(int(on_grid.sum()), 200, 0.4)
     assert noisy[on_grid].min() == 0
     assert noisy[on_grid].max() == 1
     loud = ~on_grid & (sigma > 30 / 255)
@@ -59,68 +89,88 @@ def test_clipped_crops_are_pictures_of_eight_bit_and_others_are_not() -> None:
     assert outside.float().mean() > 0.5, "float noise is not clipped"
 
 
-def test_sigma_is_uniform_up_to_its_greatest_and_is_that_of_the_noise() -> None:
-    clean, noisy, sigma = batch(learner(sigma_max=40.0, grey_share=0.0, clipped_share=0.0))
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_sigma_is_drawn_by_its_power_up_to_its_greatest_and_is_that_of_the_noise(power: float) -> None:
+    clean, noisy, sigma, _ = batch(learner(sigma_max=40.0, sigma_power=power, grey_share=0.0, clipped_share=0.0))[:4]
     most = 40 / 255
-    assert sigma.shape == (400,)
     assert sigma.min() >= 0
     assert sigma.max() <= most
-    assert abs(sigma.mean() - most / 2) < 5 * most / math.sqrt(12 * 400)
+    assert abs((sigma / most).pow(1 / power).mean() - 1 / 2) < 5 / math.sqrt(12 * 400)
     noise = (noisy - clean).flatten(1) / sigma[:, None]
     values = noise.shape[1]
     assert ((noise.std(dim=1) - 1).abs() < 5 / math.sqrt(2 * values)).all()
     assert (noise.mean(dim=1).abs() < 5 / math.sqrt(values)).all()
 
 
-def test_crops_come_in_all_eight_orientations() -> None:
-    picture = np.random.default_rng(0).integers(256, size=(16, 16, 3), dtype=np.uint8)
-    clean, _, _ = batch(learner([picture], grey_share=0.0))
-    turned = [np.rot90(side, turns) for side in (picture, picture[:, ::-1]) for turns in range(4)]
-    expected = {side.transpose(2, 0, 1).tobytes() for side in turned}
-    found = {row.numpy().tobytes() for row in (clean * 255).round().to(torch.uint8)}
-    assert len(expected) == 8
-    assert found == expected
+@pytest.mark.parametrize("error", [0.0, 0.2])
+def test_the_told_sigma_is_off_by_the_share_that_is_set(error: float) -> None:
+    _, _, sigma, told = batch(learner(level_error=error, grey_share=0.0))[:4]
+    off = told / sigma - 1
+    assert off.abs().max() <= error + 1e-6
+    assert off.max() >= 0.9 * error
+    assert off.min() <= -0.9 * error
 
 
-def test_a_picture_smaller_than_the_crop_is_mirrored() -> None:
-    picture = np.random.default_rng(0).integers(256, size=(40, 20, 3), dtype=np.uint8)
-    clean, _, _ = batch(learner([picture], crop=32, grey_share=0.0, batch_size=8))
-    assert clean.shape == (8, 3, 32, 32)
-    assert torch.equal(clean[..., 20:, :], clean[..., 7:19, :].flip(2))
+def test_the_loss_is_the_mean_of_the_root_mean_square_errors_of_the_crops() -> None:
+    dae = learner(batch_size=8, grey_share=0.25)
+    for tail in dae.network.tails.values():
+        torch.nn.init.zeros_(tail.weight)  # type: ignore[arg-type]
+    drawn = batch(dae)  # the network now gives back what it gets
+    losses = dae.losses("denoise", drawn, 0.0)
+
+    def errors(clean: torch.Tensor, noisy: torch.Tensor) -> np.ndarray[Any, Any]:
+        mse = np.square(255 * (noisy - clean).double().numpy()).mean(axis=(1, 2, 3))
+        return np.sqrt(mse + FAINT**2)
+
+    colour, grey = errors(*drawn[:2]), errors(*drawn[4:6])
+    assert losses["loss"].item() == pytest.approx(np.concatenate((colour, grey)).mean(), rel=1e-5)
+    assert losses["psnr"].item() == pytest.approx(20 * np.log10(255 / colour).mean(), rel=1e-5)
+    assert losses["psnr_grey"].item() == pytest.approx(20 * np.log10(255 / grey).mean(), rel=1e-5)
 
 
-def test_large_pictures_are_drawn_more_often() -> None:
-    black, white = np.zeros((16, 16, 3), np.uint8), np.full((48, 16, 3), 255, np.uint8)
-    clean, _, _ = batch(learner([black, white]))
-    assert likely(int(clean.mean(dim=(1, 2, 3)).round().sum()), 400, 0.75)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_crop_that_is_already_restored_has_a_finite_gradient(value: float) -> None:
+    dae = learner([np.full((16, 16, 3), 255 * value, np.uint8)], batch_size=4)
+    clean, _, sigma, _, *grey = batch(dae)
+    still = (clean, clean, 0 * sigma, 0 * sigma, *grey)
+    for tail in dae.network.tails.values():
+        torch.nn.init.zeros_(tail.weight)  # type: ignore[arg-type]
+    dae.losses("denoise", still, 0.0)["loss"].backward()
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in dae.network.parameters())
 
 
-def test_the_loss_is_the_mean_distance_on_the_scale_of_pixels() -> None:
-    dae = learner(batch_size=8)
-    torch.nn.init.zeros_(dae.network.tail.weight)  # the network now gives back what it gets
-    clean, noisy, sigma = batch(dae)
-    losses = dae.losses("denoise", (clean, noisy, sigma), 0.0)
-    distance = (noisy - clean).double().numpy()
-    assert losses["loss"].item() == pytest.approx(255 * np.abs(distance).mean(), rel=1e-6)
-    psnr = (-10 * np.log10(np.square(distance).mean(axis=(1, 2, 3)))).mean()
-    assert losses["psnr"].item() == pytest.approx(psnr, abs=1e-3)
+def test_the_loss_of_the_estimate_is_its_logarithmic_error_above_one_level() -> None:
+    dae = learner(batch_size=8, grey_share=0.5)
+    drawn = batch(dae)
+    dae.noise_level = torch.nn.Flatten()  # type: ignore[assignment]
+    dae.noise_level.forward = lambda planes: torch.full((len(planes),), 24 / 255)  # type: ignore[method-assign]
+    sigma = 255 * torch.cat((drawn[2], drawn[6]))
+    expected = (25 / (sigma + 1)).log().abs().mean().item()
+    assert dae.losses("estimate", drawn, 0.0)["loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.25, 2.0, 8.0])
-def test_the_network_scales_with_its_input_bit_for_bit(scale: float) -> None:
+@COLOUR_AND_GREY
+def test_but_for_the_first_bias_the_network_scales_with_its_input_bit_for_bit(scale: float, planes: int) -> None:
     unet = network(4, 6, 8)
-    image, sigma = torch.rand(2, 3, 24, 32), torch.tensor([0.1, 0.3])
+    first = unet.heads[str(planes)].bias
+    image, sigma = torch.rand(2, planes, 24, 32), torch.tensor([0.1, 0.3])
     with torch.no_grad():
+        assert not torch.allclose(unet(scale * image, scale * sigma), scale * unet(image, sigma))
+        first.zero_()  # type: ignore[operator]
         found, expected = unet(scale * image, scale * sigma), scale * unet(image, sigma)
-        assert torch.equal(found, expected)  # powers of two are exact; a bias anywhere would show
+        assert torch.equal(found, expected)  # powers of two are exact; another bias would show
         assert not torch.allclose(unet(scale * image, sigma), expected)
 
 
 @pytest.mark.parametrize("channels", [(4,), (4, 6), (4, 4, 6, 8)])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 3), (4, 2)])
-def test_any_multiple_of_the_coarsest_pixel_is_a_size(channels: tuple[int, ...], height: int, width: int) -> None:
+@COLOUR_AND_GREY
+def test_any_multiple_of_the_coarsest_pixel_is_a_size(
+    channels: tuple[int, ...], height: int, width: int, planes: int
+) -> None:
     multiple = 2 ** len(channels)
-    image = torch.rand(2, 3, height * multiple, width * multiple)
+    image = torch.rand(2, planes, height * multiple, width * multiple)
     with torch.no_grad():
         clean = network(*channels)(image, torch.tensor([0.1, 0.2]))
     assert clean.shape == image.shape
@@ -164,9 +214,10 @@ def test_a_picture_moved_by_the_multiple_comes_out_moved() -> None:
     assert moved_by(1) > 1e-3
 
 
-def test_each_picture_is_cleaned_by_itself() -> None:
+@COLOUR_AND_GREY
+def test_each_picture_is_cleaned_by_itself(planes: int) -> None:
     unet = network(4, 6)
-    image, sigma = torch.rand(3, 3, 8, 12), torch.tensor([0.0, 0.1, 0.2])
+    image, sigma = torch.rand(3, planes, 8, 12), torch.tensor([0.0, 0.1, 0.2])
     with torch.no_grad():
         together = unet(image, sigma)
         alone = torch.cat([unet(image[row : row + 1], sigma[row : row + 1]) for row in range(3)])

@@ -85,20 +85,32 @@ def test_padding_is_cut_off_again() -> None:
     assert np.allclose(cropped[:30, :30], found[:30, :30], atol=1e-5), "far from the padding nothing changes"
 
 
-def test_who_is_not_told_sigma_estimates_it() -> None:
+@pytest.mark.parametrize("shape", [(64, 64), (64, 64, 3)])
+def test_who_is_not_told_sigma_estimates_it(shape: tuple[int, ...]) -> None:
     graphs = Graphs(tiny.exported("photo-dae").graphs)
-    image = restoration.noisy(picture(64, 64, 3), 40, 0, eight_bit=False)
-    estimate = haar(image.transpose(2, 0, 1)) * 255
-    assert estimate == pytest.approx(40, rel=0.1)
+    image = restoration.noisy(picture(*shape), 40, 0, eight_bit=False)
+    planes = np.atleast_3d(image).transpose(2, 0, 1)[:, None]
+    estimate = 255 * float(np.median(graphs.run("estimate", image=np.ascontiguousarray(planes))["sigma"]))
+    assert restoration.noise_level(graphs, image) == pytest.approx(estimate, rel=1e-5)
     blind = restoration.restore(graphs, image, None)
     assert np.allclose(blind, restoration.restore(graphs, image, estimate), rtol=0, atol=1e-6)
-    assert not np.allclose(blind, restoration.restore(graphs, image, 15), rtol=0, atol=1e-6)
+    assert not np.allclose(blind, restoration.restore(graphs, image, estimate + 30), rtol=0, atol=1e-6)
+
+
+def test_grey_and_the_noise_level_have_a_way_without_a_graph_for_them() -> None:
+    """Versions that were made with `clean` alone are served in three equal channels and by the Haar estimate."""
+    graphs = Graphs({"clean": tiny.exported("photo-dae").graphs["clean"]})
+    image = restoration.noisy(picture(64, 64), 40, 0, eight_bit=False)
+    assert restoration.noise_level(graphs, image) == pytest.approx(40, rel=0.1)
+    found = restoration.restore(graphs, image, None)
+    colour = restoration.restore(graphs, np.stack([image] * 3, axis=2), 255 * haar(image[None]))
+    assert np.allclose(found, colour.mean(axis=2), rtol=0, atol=1e-6)
 
 
 def test_one_picture_has_figures_without_a_standard_error() -> None:
     data = Photographs([], [], [picture(32, 32)], "one picture", "0" * 64)
     metrics = restoration.evaluate(Graphs(tiny.exported("photo-dae").graphs), data)
-    assert len(metrics) == 9
+    assert len(metrics) == len({metric.name for metric in metrics}) == 17
     assert {metric.data for metric in metrics} == {"one picture"}
     for metric in metrics:
         assert metric.standard_error is None
