@@ -16,6 +16,7 @@ class State:
         """`shared` is where the processes of one port keep their metrics."""
         self.settings = settings
         self.metrics = Metrics(shared)
+        self.metrics.memory_limit.set(limits.memory() or 0)  # read once, as all that follows from it
         self.library = Library(settings, self.metrics)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
@@ -51,7 +52,6 @@ class State:
         """Copy what is owned into the gauges; on the event loop."""
         metrics, settings = self.metrics, self.settings
         metrics.measure_process()
-        metrics.memory_limit.set(limits.memory() or 0)
         metrics.ready.set(not self.unready())
         metrics.in_flight.set(self.in_flight)
         queues = self.library.queues() | {
