@@ -11,7 +11,7 @@ from tests import versions
 from tests.models import reproducible
 
 BUILT = {
-    "recommend": versions.recommend(explain=True)[0],
+    "recommend": versions.recommend(explains=True)[0],
     "denoise": versions.denoise(grey=True)[0],
     "encode": versions.encode()[0],
     "generate": versions.generate()[0],
@@ -219,7 +219,7 @@ def test_a_graph_of_another_task_is_refused() -> None:
 
 
 def test_a_rating_scale_needs_a_width() -> None:
-    facts = {"items": 3, "attributes": {}, "max_ratings": 8}
+    facts = {"items": 3, "attributes": {}, "max_ratings": 8, "explains": False}
     with pytest.raises(ValueError, match="must have a width"):
         Recommend.declare({"score": 4}, rating_low=1.0, liked=1.0, rating_high=1.0, **facts)
     assert Recommend.declare({"score": 4}, rating_low=0.0, liked=1.0, rating_high=1.0, **facts).liked == 1.0

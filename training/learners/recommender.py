@@ -59,6 +59,7 @@ class Recommender(Learner[SettingsT]):
                 rating_high=self.data.levels[-1],
                 liked=self.data.liked,
                 max_ratings=5000,
+                explains=False,
             ),
         )
 
