@@ -32,7 +32,7 @@ from training.data.ratings import RatingData, Ratings
 from training.learners.gibbs import Draw, sample
 from training.settings import Settings
 
-STEPS = 10
+STEPS = 12
 """Of conjugate gradients."""
 CONVERGED = 1e-12
 """A squared length that divides no further: what is left of a solved system is rounding."""
@@ -199,7 +199,8 @@ def _projections(mask: sparse.csr_array, count: int) -> tuple[NDArray[Any], NDAr
     """
     unit = sparse.diags_array(mask.sum(axis=1) ** -0.5) @ mask
     start = torch.randn(min(unit.shape), dtype=torch.float64).numpy()
-    _, singular, right = svds(unit, k=count, v0=start)
+    found: Any = svds(unit, k=count, v0=start)
+    _, singular, right = found
     inverse = np.divide(1, singular, out=np.zeros_like(singular), where=singular > 1e-3 * singular.max())
     projection = right.T * inverse * mask.shape[0] ** 0.5
     features = unit @ projection

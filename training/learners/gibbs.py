@@ -156,7 +156,7 @@ def sample(
 
 def gamma(shape: Tensor, rate: Tensor) -> Tensor:
     """A draw of the Gamma distribution, elementwise."""
-    return torch._standard_gamma(shape) / rate  # pyright: ignore[reportPrivateUsage]
+    return torch.distributions.Gamma(shape, rate).sample()
 
 
 def wishart(inverse_scale: Tensor, freedom: float) -> Tensor:
