@@ -2,11 +2,11 @@
 
 Visible units are the ratings that a user gave, hidden units the user's factors u [R]; the energy is
 
-    E(r, u) = |u - m|^2 / 2 + a/2 sum_j (r_j - u.v_j)^2
+    E(r, u) = |u - m|^2 / 2 + sum_j a_j (r_j - u.v_j)^2 / 2
 
 over the rated items j, so that both conditionals are Gaussian (factor analysis). The hidden units' joint posterior
-mean solves (1 + a sum_j v_j v_j') (u - m) = a sum_j v_j (r_j - v_j.m): the mean field of the machine at its fixed
-point, reached by conjugate gradients. The prior mean m is linear in which items were rated.
+mean solves (1 + sum_j a_j v_j v_j') u = m + sum_j a_j r_j v_j: the mean field of the machine at its fixed point,
+reached by conjugate gradients. The prior mean m is linear in which items were rated.
 
 Weights are several posterior samples (`training.learners.gibbs`), and the prediction is the mean over them. Each
 sample's factors are turned so that the prior is the unit Gaussian and the items' Gram matrix, items counted as often
@@ -38,6 +38,10 @@ CONVERGED = 1e-12
 """A squared length that divides no further: what is left of a solved system is rounding."""
 
 
+TELLING = 40.0
+"""Ratings of which it takes this many until which items they are of counts for half: a few say little."""
+
+
 class GaussianSettings(Settings):
     rank: Annotated[int, Field(ge=1, description="Gaussian hidden units of each posterior sample")] = 30
     projections: Annotated[int, Field(ge=1, description="singular vectors of the rated mask as features")] = 60
@@ -57,7 +61,7 @@ class GaussianMachine(nn.Module):
             "projection_mean": (features,),
             "prior_weight": (samples, features, rank),
             "prior_bias": (samples, 1, rank),
-            "root_precision": (samples, 1, 1),
+            "root_precision": (items, samples),
             "centre": (),
             "scale": (),
             "inverse_scale": (),
@@ -104,7 +108,7 @@ class GaussianMachine(nn.Module):
         seen = (given[:, :, None] * functional.embedding(item, self.projection)).sum(dim=1, keepdim=True)
         seen = seen - left[:, :, None] * functional.embedding(left_item, self.projection)
         count = given.sum(dim=1, keepdim=True)[:, :, None] - left[:, :, None]
-        features = seen / count.clamp(min=1).sqrt() - self.projection_mean * count.clamp(max=1)
+        features = (seen / count.clamp(min=1).sqrt() - self.projection_mean) * (count / (count + TELLING))
         prior = features[:, None] @ self.prior_weight + self.prior_bias
 
         def multiply(vector: Tensor) -> Tensor:
@@ -117,9 +121,9 @@ class GaussianMachine(nn.Module):
 
     def _terms(self, item: Tensor, rating: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
         """Factors [B,S,N,R] and ratings [B,S,N,1] in units of the noise."""
-        unit = self.root_precision * self._factors(item) * given[:, None, :, None]
-        value = (rating - self.centre) * self.inverse_scale * given
-        return unit, self.root_precision * value[:, None, :, None]
+        root = (functional.embedding(item, self.root_precision) * given[:, :, None]).transpose(1, 2)[:, :, :, None]
+        value = (rating - self.centre) * self.inverse_scale
+        return root * self._factors(item), root * value[:, None, :, None]
 
 
 def conjugate_gradients(multiply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, steps: int) -> Tensor:
@@ -173,7 +177,7 @@ def fit(machine: GaussianMachine, settings: GaussianSettings, data: RatingData, 
         item, weight = _whitened(draw, often)
         machine.factor[:, place] = item
         machine.prior_bias[place, 0], machine.prior_weight[place] = weight[0], weight[1:]
-        machine.root_precision[place] = draw.noise**0.5
+        machine.root_precision[:, place] = draw.noise.sqrt()
     machine.projection.copy_(torch.from_numpy(projection))
     machine.projection_mean.copy_(torch.from_numpy(mean))
     for buffer in machine.buffers():
@@ -194,17 +198,19 @@ def _whitened(draw: Draw, often: Tensor) -> tuple[Tensor, Tensor]:
 def _projections(mask: sparse.csr_array, count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Rows of a 0/1 matrix, scaled to length 1, on their first right singular vectors.
 
-    Returns features [rows, count] with mean 0 and mean square near 1, and the projection [columns, count] and
-    mean [count] that make them.
+    Returns features [rows, count], centred, of mean square near 1 and shrunk in rows of few ones, and the
+    projection [columns, count] and mean [count] that make them.
     """
-    unit = sparse.diags_array(mask.sum(axis=1) ** -0.5) @ mask
+    ones = mask.sum(axis=1)
+    unit = sparse.diags_array(ones**-0.5) @ mask
     start = torch.randn(min(unit.shape), dtype=torch.float64).numpy()
     found: Any = svds(unit, k=count, v0=start)
     _, singular, right = found
     inverse = np.divide(1, singular, out=np.zeros_like(singular), where=singular > 1e-3 * singular.max())
     projection = right.T * inverse * mask.shape[0] ** 0.5
     features = unit @ projection
-    return features - features.mean(axis=0), projection, features.mean(axis=0)
+    mean = features.mean(axis=0)
+    return (features - mean) * (ones / (ones + TELLING))[:, None], projection, mean
 
 
 def _described(data: RatingData) -> NDArray[np.float64]:

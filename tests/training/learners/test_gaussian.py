@@ -12,7 +12,7 @@ from torch import Tensor
 from models.items import Item
 from training.data import movielens
 from training.data.ratings import RatingData, Ratings
-from training.learners.gaussian import GaussianMachine, GaussianSettings, conjugate_gradients, features_of, fit
+from training.learners.gaussian import TELLING, GaussianMachine, GaussianSettings, conjugate_gradients, features_of, fit
 from training.metrics.ranking import biases
 
 SETTINGS = GaussianSettings(
@@ -49,18 +49,18 @@ def histories(rows: int, length: int, items: int, seed: int = 0) -> tuple[Tensor
 
 def ridge(machine: GaussianMachine, item: list[int], rating: list[float]) -> np.ndarray:
     """Predicted ratings [I] of one user in float64, by solving the normal equations of each sample."""
-    factor, precision = machine.factor.double().numpy(), machine.root_precision.flatten().double().numpy() ** 2
+    factor, precision = machine.factor.double().numpy(), machine.root_precision.T.double().numpy() ** 2
     features = np.zeros(machine.projection.shape[1])
     if item:
         projected = machine.projection.double().numpy()[item].sum(axis=0) / len(item) ** 0.5
-        features = projected - machine.projection_mean.double().numpy()
+        features = (projected - machine.projection_mean.double().numpy()) * len(item) / (len(item) + TELLING)
     predicted = []
     for place, noise in enumerate(precision):
         seen = factor[item, place]
         prior = machine.prior_bias[place, 0].double().numpy() + features @ machine.prior_weight[place].double().numpy()
         value = (np.array(rating) - float(machine.centre)) * float(machine.inverse_scale)
-        normal = np.eye(len(prior)) + noise * seen.T @ seen
-        predicted.append(factor[:, place] @ np.linalg.solve(normal, prior + noise * seen.T @ value))
+        normal = np.eye(len(prior)) + seen.T @ (noise[item, None] * seen)
+        predicted.append(factor[:, place] @ np.linalg.solve(normal, prior + seen.T @ (noise[item] * value)))
     return float(machine.centre) + float(machine.scale) * np.mean(predicted, axis=0)
 
 

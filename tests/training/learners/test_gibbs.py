@@ -5,14 +5,15 @@ import pytest
 import torch
 
 from training.data.ratings import Ratings
-from training.learners.gibbs import Side, gamma, sample, wishart
+from training.learners.gibbs import ALIKE, Side, gamma, sample, wishart
 
 DRAWS = 20_000
 
 
-def alike(rank: int) -> tuple[Side, torch.Tensor, torch.Tensor]:
-    """20,000 users who rated the same three of four items alike; the items' factors; the three ratings."""
-    other = torch.randn(4, rank)
+def alike(rank: int) -> tuple[Side, Side, torch.Tensor]:
+    """20,000 users who rated the same three of four items alike; the items; the three ratings."""
+    other = Side(np.array([0]), np.array([0]), torch.ones(1), torch.ones(4, 1), rank)
+    other.factor, other.noise = torch.randn(4, rank), torch.tensor([0.5, 2.0, 1.0, 3.0])
     rating = torch.tensor([0.5, -1.0, 2.0])
     own, place = np.repeat(np.arange(DRAWS), 3), np.tile([0, 1, 3], DRAWS)
     features = torch.tensor([[1.0, 0.7]]).repeat(DRAWS, 1)
@@ -25,21 +26,27 @@ def alike(rank: int) -> tuple[Side, torch.Tensor, torch.Tensor]:
 def test_factors_have_the_ridge_solution_as_mean_and_the_inverse_precision_as_covariance() -> None:
     torch.manual_seed(0)
     side, other, rating = alike(3)
-    noise = 2.0
-    squares = side.draw_factors(other, noise)
-    seen, prior = other[[0, 1, 3]].double(), side.features[0].double() @ side.weight.double()
-    precision = side.precision.double() + noise * seen.T @ seen
-    mean = torch.linalg.solve(precision, side.precision.double() @ prior + noise * seen.T @ rating.double())
-    drawn = side.factor.double()
+    side.noise.fill_(1.5)
+    expected, certain = side.expected(other)
+    side.draw_factors(other)
+    seen, weight = other.factor[[0, 1, 3]].double(), 1.5 * other.noise[[0, 1, 3]].double()
+    prior = side.precision.double() @ (side.features[0].double() @ side.weight.double())
+    precision = side.precision.double() + seen.T @ (weight[:, None] * seen)
+    mean = torch.linalg.solve(precision, prior + seen.T @ (weight * rating.double()))
     covariance = torch.linalg.inv(precision)
+    drawn = side.factor.double()
+    assert (expected - mean).abs().max() < 1e-4
+    variance = np.mean([float(one @ covariance @ one) for one in other.factor.double()])
+    assert (1 / certain - (1 / 1.5 + variance)).abs().max() < 1e-4
     # Standardised, the mean of n draws is within 5 / sqrt(n) and the covariance within about 7 / sqrt(n).
     root = torch.linalg.cholesky(precision)
     white = (drawn - mean) @ root
     assert white.mean(dim=0).abs().max() < 5 / DRAWS**0.5
     assert (white.T @ white / DRAWS - torch.eye(3)).abs().max() < 10 / DRAWS**0.5
-    expected = (rating.double() - drawn @ seen.T).square().sum()
-    assert squares == pytest.approx(float(expected), rel=1e-4)
-    assert (covariance - torch.linalg.inv(root @ root.T)).abs().max() < 1e-9
+    # Given the factors, the noise is a Gamma whose rate holds the squared errors, the other side's precisions in.
+    errors = ((rating.double() - drawn @ seen.T).square() * weight / 1.5).sum(dim=1)
+    scaled = side.noise * (ALIKE + errors / 2)
+    assert float(scaled.mean()) == pytest.approx(ALIKE + 1.5, abs=5 * ((ALIKE + 1.5) / DRAWS) ** 0.5)
 
 
 def test_users_without_ratings_are_drawn_from_the_prior() -> None:
@@ -47,7 +54,7 @@ def test_users_without_ratings_are_drawn_from_the_prior() -> None:
     features = torch.ones(DRAWS, 1)
     side = Side(np.array([0]), np.array([0]), torch.tensor([1.0]), features, 2)
     side.weight, side.precision = torch.tensor([[1.0, -2.0]]), torch.tensor([[2.0, 0.5], [0.5, 1.0]])
-    side.draw_factors(torch.randn(1, 2), 3.0)
+    side.draw_factors(Side(np.array([0]), np.array([0]), torch.ones(1), torch.ones(1, 1), 2))
     white = (side.factor[1:] - side.weight) @ torch.linalg.cholesky(side.precision)
     assert white.mean(dim=0).abs().max() < 5 / DRAWS**0.5
     assert (white.T @ white / DRAWS - torch.eye(2)).abs().max() < 10 / DRAWS**0.5
@@ -110,9 +117,10 @@ def test_gamma_and_wishart_have_their_moments() -> None:
 
 def test_a_planted_model_is_found_with_its_noise() -> None:
     rng = np.random.default_rng(5)
-    users, items, rank, deviation = 300, 80, 3, 0.4
+    users, items, rank = 300, 80, 3
     truth = rng.normal(size=(users, rank)) @ rng.normal(size=(rank, items)) / rank**0.5
-    observed = (truth + deviation * rng.normal(size=truth.shape)).astype(np.float32)
+    of_user, of_item = rng.gamma(ALIKE, 1 / ALIKE, (users, 1)), rng.gamma(ALIKE, 6 / ALIKE, items)
+    observed = (truth + rng.normal(size=truth.shape) / np.sqrt(of_user * of_item)).astype(np.float32)
     shown = rng.random(truth.shape) < 0.4
     user, item = np.nonzero(shown)
     torch.manual_seed(5)
@@ -122,9 +130,11 @@ def test_a_planted_model_is_found_with_its_noise() -> None:
         rank=5, sweeps=60, burn_in=20, samples=4, quiet=True,
     )  # fmt: skip
     assert len(draws) == 4
-    assert np.mean([draw.noise for draw in draws]) == pytest.approx(deviation**-2, rel=0.1)
+    noise = torch.stack([draw.noise for draw in draws]).mean(dim=0).numpy()
+    assert noise.mean() == pytest.approx(of_item.mean(), rel=0.1)
+    assert np.corrcoef(noise, of_item)[0, 1] > 0.8
     predicted = np.mean(
-        [_fold_in(draw.item, draw.weight, draw.precision, draw.noise, observed, shown) for draw in draws], 0
+        [_fold_in(draw.item, draw.weight, draw.precision, draw.noise, observed, shown) for draw in draws], axis=0
     )
     error = np.sqrt(np.square(predicted - truth)[~shown].mean())
     centre = np.where(shown, observed, 0).sum(0) / shown.sum(0)
@@ -136,8 +146,8 @@ def _fold_in(item, weight, precision, noise, observed, shown):  # type: ignore[n
     rows = []
     for rating, known in zip(observed, shown, strict=True):
         seen = item[torch.from_numpy(known)]
-        right = precision @ weight[0] + noise * seen.T @ torch.from_numpy(rating[known])
-        rows.append(item @ torch.linalg.solve(precision + noise * seen.T @ seen, right))
+        right = precision @ weight[0] + seen.T @ (noise[known] * torch.from_numpy(rating[known]))
+        rows.append(item @ torch.linalg.solve(precision + seen.T @ (noise[known, None] * seen), right))
     return torch.stack(rows).numpy()
 
 
