@@ -1,0 +1,244 @@
+"""A Boltzmann machine with Gaussian hidden units that predicts ratings: Bayesian matrix factorisation.
+
+Visible units are the ratings that a user gave, hidden units the user's factors u [R]; the energy is
+
+    E(r, u) = |u - m|^2 / 2 + sum_j a_j (r_j - u.v_j)^2 / 2
+
+over the rated items j, so that both conditionals are Gaussian (factor analysis). The hidden units' joint posterior
+mean solves (1 + sum_j a_j v_j v_j') u = m + sum_j a_j r_j v_j: the mean field of the machine at its fixed point,
+reached by conjugate gradients. The prior mean m is linear in which items were rated.
+
+Weights are several posterior samples (`training.learners.gibbs`), and the prediction is the mean over them. Each
+sample's factors are turned so that the prior is the unit Gaussian and the items' Gram matrix, items counted as often
+as they were rated, diagonal: then the diagonal alone preconditions well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import sparse
+from scipy.sparse.linalg import svds
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.data.ratings import RatingData, Ratings
+from training.learners.gibbs import Draw, sample
+from training.settings import Settings
+
+STEPS = 12
+"""Of conjugate gradients."""
+CONVERGED = 1e-12
+"""A squared length that divides no further: what is left of a solved system is rounding."""
+
+
+TELLING = 40.0
+"""Ratings of which it takes this many until which items they are of counts for half: a few say little."""
+
+
+class GaussianSettings(Settings):
+    rank: Annotated[int, Field(ge=1, description="Gaussian hidden units of each posterior sample")] = 30
+    projections: Annotated[int, Field(ge=1, description="singular vectors of the rated mask as features")] = 60
+    sweeps: Annotated[int, Field(ge=1, description="Gibbs sweeps over all users and items")] = 160
+    burn_in: Annotated[int, Field(ge=0, description="first sweeps, of which no sample is kept")] = 24
+    samples: Annotated[int, Field(ge=1, description="posterior samples that predictions are averaged over")] = 10
+
+
+class GaussianMachine(nn.Module):
+    """Buffers only: `fit` fills them."""
+
+    def __init__(self, items: int, features: int, samples: int, rank: int) -> None:
+        super().__init__()
+        for name, shape in {
+            "factor": (items, samples, rank),
+            "projection": (items, features),
+            "projection_mean": (features,),
+            "prior_weight": (samples, features, rank),
+            "prior_bias": (samples, 1, rank),
+            "root_precision": (items, samples),
+            "centre": (),
+            "scale": (),
+            "inverse_scale": (),
+        }.items():
+            self.register_buffer(name, torch.zeros(shape))
+        self.factor: Tensor
+        self.projection: Tensor
+        self.projection_mean: Tensor
+        self.prior_weight: Tensor
+        self.prior_bias: Tensor
+        self.root_precision: Tensor
+        self.centre: Tensor
+        self.scale: Tensor
+        self.inverse_scale: Tensor
+
+    def forward(self, item: Tensor, rating: Tensor, given: Tensor) -> Tensor:
+        """Predicted ratings [B,I] from items (int64), their ratings and whether each is given (0 or 1), all [B,N]."""
+        hidden = self._hidden(item, rating, given, item[:, :1], rating[:, :1], 0 * given[:, :1])
+        return self._rating(hidden.flatten(1) @ self.factor.flatten(1).T)
+
+    def without(self, item: Tensor, rating: Tensor, given: Tensor, target: Tensor) -> Tensor:
+        """Predicted ratings [B,K,N] of the items `target` [B,K] when the n-th rating is left out."""
+        hidden = self._hidden(item, rating, given, item, rating, given)
+        wanted = self._factors(target)
+        return self._rating((wanted @ hidden.mT).sum(dim=1))
+
+    def _factors(self, item: Tensor) -> Tensor:
+        """Of items [B,N], for every sample: [B,S,N,R]."""
+        rows = functional.embedding(item, self.factor.flatten(1))
+        return rows.unflatten(2, self.factor.shape[1:]).transpose(1, 2)
+
+    def _rating(self, summed: Tensor) -> Tensor:
+        return self.centre + self.scale / len(self.factor[0]) * summed
+
+    def _hidden(
+        self, item: Tensor, rating: Tensor, given: Tensor, left_item: Tensor, left_rating: Tensor, left: Tensor
+    ) -> Tensor:
+        """Posterior means [B,S,M,R] from the ratings given [B,N], each time without one of those `left` [B,M]."""
+        unit, value = self._terms(item, rating, given)
+        left_unit, left_value = self._terms(left_item, left_rating, left)
+        gram = unit.mT @ unit
+        moment = (unit * value).sum(dim=2, keepdim=True) - left_unit * left_value
+
+        seen = (given[:, :, None] * functional.embedding(item, self.projection)).sum(dim=1, keepdim=True)
+        seen = seen - left[:, :, None] * functional.embedding(left_item, self.projection)
+        count = given.sum(dim=1, keepdim=True)[:, :, None] - left[:, :, None]
+        features = (seen / count.clamp(min=1).sqrt() - self.projection_mean) * (count / (count + TELLING))
+        prior = features[:, None] @ self.prior_weight + self.prior_bias
+
+        def multiply(vector: Tensor) -> Tensor:
+            """Times the posterior precision."""
+            inner = (left_unit * vector).sum(dim=3, keepdim=True)
+            return vector + vector @ gram - left_unit * inner
+
+        diagonal = 1 + unit.square().sum(dim=2, keepdim=True) - left_unit.square()
+        return prior + conjugate_gradients(multiply, moment - multiply(prior) + prior, diagonal, STEPS)
+
+    def _terms(self, item: Tensor, rating: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Factors [B,S,N,R] and ratings [B,S,N,1] in units of the noise."""
+        root = (functional.embedding(item, self.root_precision) * given[:, :, None]).transpose(1, 2)[:, :, :, None]
+        value = (rating - self.centre) * self.inverse_scale
+        return root * self._factors(item), root * value[:, None, :, None]
+
+
+def conjugate_gradients(multiply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, steps: int) -> Tensor:
+    """Solve A x = `right` over the last axis by a fixed number of steps from zero, preconditioned by A's diagonal.
+
+    A right side of zeros gives zeros.
+    """
+    solution = torch.zeros_like(right)
+    residual, scaled = right, right / diagonal
+    direction, length = scaled, (right * scaled).sum(dim=-1, keepdim=True)
+    for _ in range(steps):
+        product = multiply(direction)
+        step = length / (direction * product).sum(dim=-1, keepdim=True).clamp(min=CONVERGED)
+        solution = solution + step * direction
+        residual = residual - step * product
+        scaled = residual / diagonal
+        before, length = length, (residual * scaled).sum(dim=-1, keepdim=True)
+        direction = scaled + length / before.clamp(min=CONVERGED) * direction
+    return solution
+
+
+def features_of(settings: GaussianSettings, data: RatingData) -> int:
+    """Number of features of a user: no more than the mask has singular vectors to spare."""
+    return max(1, min(settings.projections, data.train.users - 1, len(data.items) - 1))
+
+
+def fit(machine: GaussianMachine, settings: GaussianSettings, data: RatingData, *, quiet: bool = False) -> None:
+    """Sample the posterior and put it into `machine`, rounded to float16, which is how versions store it."""
+    train, count = data.train, len(data.items)
+    centre, scale = float(train.rating.mean(dtype=np.float64)), float(train.rating.std(dtype=np.float64))
+    machine.centre.fill_(centre)
+    if not scale:
+        return  # what never varied is predicted as it always was
+    standard = Ratings(train.user, train.item, ((train.rating - centre) / scale).astype(np.float32))
+    mask = sparse.csr_array((np.ones(len(train.user)), (train.user, train.item)), (train.users, count))
+    features = machine.projection.shape[1]
+    users, projection, mean = _projections(mask, features)
+    items, _, _ = _projections(mask.T.tocsr(), features)
+    draws = sample(
+        standard,
+        _constant(users),
+        _constant(np.hstack([items, _described(data), _centred(np.log(mask.sum(axis=0))[:, None])])),
+        rank=settings.rank,
+        sweeps=settings.sweeps,
+        burn_in=settings.burn_in,
+        samples=settings.samples,
+        quiet=quiet,
+    )
+    often = torch.from_numpy(np.bincount(train.item, minlength=count))
+    for place, draw in enumerate(draws):
+        item, weight = _whitened(draw, often)
+        machine.factor[:, place] = item
+        machine.prior_bias[place, 0], machine.prior_weight[place] = weight[0], weight[1:]
+        machine.root_precision[:, place] = draw.noise.sqrt()
+    machine.projection.copy_(torch.from_numpy(projection))
+    machine.projection_mean.copy_(torch.from_numpy(mean))
+    for buffer in machine.buffers():
+        buffer.copy_(buffer.half().float())
+    machine.centre.fill_(centre)
+    machine.scale.fill_(scale)
+    machine.inverse_scale.fill_(1 / scale)
+
+
+def _whitened(draw: Draw, often: Tensor) -> tuple[Tensor, Tensor]:
+    """Item factors and prior weights after the turn of the hidden units that the module's docstring tells of."""
+    lower = torch.linalg.cholesky(draw.precision.double())
+    item = torch.linalg.solve_triangular(lower, draw.item.double().T, upper=False).T
+    _, turn = torch.linalg.eigh(item.T @ (often[:, None] * item))
+    return item @ turn, draw.weight.double() @ lower @ turn
+
+
+def _projections(mask: sparse.csr_array, count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Rows of a 0/1 matrix, scaled to length 1, on their first right singular vectors.
+
+    Returns features [rows, count], centred, of mean square near 1 and shrunk in rows of few ones, and the
+    projection [columns, count] and mean [count] that make them.
+    """
+    ones = mask.sum(axis=1)
+    unit = sparse.diags_array(ones**-0.5) @ mask
+    start = torch.randn(min(unit.shape), dtype=torch.float64).numpy()
+    found: Any = svds(unit, k=count, v0=start)
+    _, singular, right = found
+    inverse = np.divide(1, singular, out=np.zeros_like(singular), where=singular > 1e-3 * singular.max())
+    projection = right.T * inverse * mask.shape[0] ** 0.5
+    features = unit @ projection
+    mean = features.mean(axis=0)
+    return (features - mean) * (ones / (ones + TELLING))[:, None], projection, mean
+
+
+def _described(data: RatingData) -> NDArray[np.float64]:
+    """Attributes as columns [I,A], centred, of mean square 1: an indicator an entry of a list, a number and its square.
+
+    A missing number is the mean.
+    """
+    columns: list[NDArray[np.float64]] = []
+    for name, kind in data.attributes.items():
+        values = [item.attributes.get(name) for item in data.items]
+        if kind == "list":
+            lists = [value if isinstance(value, tuple) else () for value in values]
+            columns.extend(np.array([entry in value for value in lists], float) for entry in sorted({*chain(*lists)}))
+        else:
+            known = np.array([isinstance(value, (int, float)) for value in values])
+            number = np.zeros(len(values))
+            number[known] = _centred(np.array([value for value in values if isinstance(value, (int, float))], float))
+            columns.extend((number, number**2))
+    return _centred(np.stack(columns, axis=1)) if columns else np.zeros((len(data.items), 0))
+
+
+def _centred(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each column less its mean, over its standard deviation where it has any."""
+    away = columns - columns.sum(axis=0) / max(1, len(columns))
+    spread = np.sqrt((away**2).sum(axis=0) / max(1, len(columns)))
+    return away / np.where(spread > 0, spread, 1)
+
+
+def _constant(features: NDArray[np.float64]) -> Tensor:
+    """A column of ones before the features."""
+    return torch.from_numpy(np.hstack([np.ones((len(features), 1)), features]).astype(np.float32))
