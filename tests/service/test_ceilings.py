@@ -241,7 +241,7 @@ async def test_a_run_of_a_large_recommender_leaves_turns_of_the_loop_to_others(t
     Store([tmp_path]).publish(*recommend(items=items, max_batch=64))
     library = Library(Settings(models=str(tmp_path)), Metrics())
     model = next(iter(library.scan().loaded("movies-rbm").values()))
-    row = History((3,), (5.0,)).row(64)
+    row = History((3,), (5.0,)).row(model.task(Recommend))
 
     async def turns(rows: int) -> int:
         run = asyncio.ensure_future(model.infer("score", [row] * rows, Clock(60)))
