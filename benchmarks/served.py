@@ -1,4 +1,4 @@
-"""A service to measure: a process of its own on a free port, and what the system tells of its memory. Linux only."""
+"""A service to measure: a process of its own on a free port, and what the system tells of its memory (Linux)."""
 
 import http.client
 import json
