@@ -32,6 +32,8 @@ from service.runtime.reasons import strongest
 from service.settings import MOST_RATINGS, MOST_USERS, Settings
 
 router = APIRouter()
+GAINS_PER_ROW = 1000
+"""Gains of a graph that explains itself which count as one run of another."""
 MOST_LISTED = 10_000
 """Ids in `allow` and in `deny`."""
 MOST_ENTRIES = 1000
@@ -153,7 +155,8 @@ async def recommend(request: Request) -> Response:
         users.append(await _user(ask, model, catalogue, history, row, listable, clock))
         await asyncio.sleep(0)
     with clock.stage("encode"):
-        return call.json_answer({"users": users}, model)
+        unknown = catalogue.unknown_values(rules)
+        return call.json_answer({"users": users} | ({"unknown_values": unknown} if unknown else {}), model)
 
 
 async def _user(
@@ -248,9 +251,13 @@ def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
     if rows > settings.max_call_ratings:
         detail = f"{rows} ratings and likes; {settings.max_call_ratings} are allowed in one call"
         raise _over("users", "HARMONIUM_MAX_CALL_RATINGS", detail)
-    if ask.reasons and rows > settings.max_reason_rows:
-        detail = f"are given for at most {settings.max_reason_rows} ratings a call; these are {rows}"
-        raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
+    if ask.reasons:
+        most, asked, what = settings.max_reason_rows, rows, "ratings"
+        if task.explains:
+            most, asked, what = most * GAINS_PER_ROW, rows * ask.count, "pairs of a rating and an item"
+        if asked > most:
+            detail = f"are given for at most {most} {what} a call; these are {asked}"
+            raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
 
 
 def _count(data: bytes, settings: Settings) -> None:
@@ -295,7 +302,10 @@ def _rules(ask: RecommendRequest, task: Recommend) -> Rules:
                 raise InvalidFields([Fault(where, "is a number: use from and to")])
             if numbers:
                 low = -np.inf if given.low is None else given.low
-                rules[name] = NumberRule(low, np.inf if given.high is None else given.high)
+                high = np.inf if given.high is None else given.high
+                if low > high:
+                    raise InvalidFields([Fault(where, f"from {low:g} to {high:g} is no range")])
+                rules[name] = NumberRule(low, high)
         else:
             if numbers:
                 raise InvalidFields([Fault(where, "is a list: use any, all and none")])

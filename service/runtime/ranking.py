@@ -132,6 +132,16 @@ class Catalogue:
                 mask &= ~self._having(name, entry)
         return mask
 
+    def unknown_values(self, rules: Rules) -> dict[str, list[str]]:
+        """By attribute, what rules name and no item has: mostly a slip, such as another case."""
+        found: dict[str, list[str]] = {}
+        for name, rule in rules.items():
+            if isinstance(rule, ListRule):
+                named = dict.fromkeys((*rule.any, *rule.all, *rule.none))
+                if unknown := [entry for entry in named if entry not in self._lists[name]]:
+                    found[name] = unknown
+        return found
+
     def _places(self, ids: Iterable[str]) -> list[int]:
         return [self.index[item] for item in ids if item in self.index]
 

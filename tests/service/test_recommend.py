@@ -138,6 +138,13 @@ def test_filters(client: httpx.Client, rules: Any, fits: Any) -> None:
     assert user["total"] == len(user["items"])
 
 
+def test_a_value_that_no_item_has_is_told(client: httpx.Client) -> None:
+    genres = {"any": ["comedy", "Comedy"], "all": ["Drama"], "none": ["Westen", "comedy"]}
+    rules = {"genres": genres, "year": {"to": 1970}}
+    assert ask(client, filter=rules).json()["unknown_values"] == {"genres": ["comedy", "Westen"]}
+    assert "unknown_values" not in ask(client, filter={"genres": {"any": ["Comedy"]}}).json()
+
+
 def test_reasons_are_the_scores_without_each_rating(client: httpx.Client) -> None:
     items = ["1196", "260", "1", "5", "6", "7", "8"]
     ratings = [{"item": item, "rating": 0.5 + place / 2} for place, item in enumerate(items)]
@@ -229,6 +236,7 @@ def test_reasons_of_one_rating_and_of_none(client: httpx.Client) -> None:
         ({"users": [{}], "filter": {"year": {"any": ["1999"]}}}, "/filter/year"),
         ({"users": [{}], "filter": {"genres": {"from": 1}}}, "/filter/genres"),
         ({"users": [{}], "filter": {"year": {"from": "x"}}}, "/filter/year/from"),
+        ({"users": [{}], "filter": {"year": {"from": 1990, "to": 1980}}}, "/filter/year"),
     ],
 )
 def test_wrong_fields_are_pointed_at(client: httpx.Client, fields: Any, pointer: str) -> None:
@@ -368,6 +376,14 @@ def test_limits_name_their_setting(client: httpx.Client) -> None:
     refused(ask(client, {"liked": ["1"] * 65}), 422, "invalid-fields", "/users/0")  # the model's own limit
     many = [{"liked": ["1"] * 50}] * 21
     refused(ask(client, *many, reasons=True), 422, "invalid-fields", "/reasons", setting="HARMONIUM_MAX_REASON_ROWS")
+
+
+def test_a_graph_that_explains_itself_gives_more_reasons(both: httpx.Client) -> None:
+    many = [{"liked": ["1"] * 50}] * 21
+    assert ask(both, *many, model="told", reasons=True, count=900).status_code == 200
+    answer = ask(both, *many, model="told", reasons=True, count=1000)
+    refused(answer, 422, "invalid-fields", "/reasons", setting="HARMONIUM_MAX_REASON_ROWS")
+    assert "at most 1000000 pairs" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"users=1", b"[" * 100_000])
