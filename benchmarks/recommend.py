@@ -99,7 +99,7 @@ def main() -> int:
 
 
 def _milliseconds(spent: list[float]) -> str:
-    return f"{1000 * statistics.median(spent):.3g} | {1000 * np.quantile(spent, 0.95):.3g}"
+    return f"{1000 * statistics.median(spent):,.1f} | {1000 * np.quantile(spent, 0.95):,.1f}"
 
 
 def _joined(speeds: Iterable[float]) -> str:
