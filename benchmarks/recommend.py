@@ -51,7 +51,10 @@ class Caller:
     def seconds(self, users: int, ratings: int, least: float, **fields: Any) -> list[float]:
         """How long calls take; they are repeated for `least` seconds, after one that does not count."""
         calls = [
-            json.dumps({"model": self._model, "users": [self.user(ratings) for _ in range(users)], **fields}).encode()
+            json.dumps(
+                {"model": self._model, "users": [self.user(ratings) for _ in range(users)], "include_rated": True}
+                | fields  # whoever rated everything gets a list too
+            ).encode()
             for _ in range(DIFFERENT)
         ]
         self._served.send("/v1/recommend", calls[-1])
