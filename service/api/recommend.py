@@ -302,10 +302,7 @@ def _rules(ask: RecommendRequest, task: Recommend) -> Rules:
                 raise InvalidFields([Fault(where, "is a number: use from and to")])
             if numbers:
                 low = -np.inf if given.low is None else given.low
-                high = np.inf if given.high is None else given.high
-                if low > high:
-                    raise InvalidFields([Fault(where, f"from {low:g} to {high:g} is no range")])
-                rules[name] = NumberRule(low, high)
+                rules[name] = NumberRule(low, np.inf if given.high is None else given.high)
         else:
             if numbers:
                 raise InvalidFields([Fault(where, "is a list: use any, all and none")])
