@@ -28,12 +28,12 @@ from service.runtime.ranking import (
     order,
     rounded,
 )
+from service.runtime.reasons import strongest
 from service.settings import MOST_RATINGS, MOST_USERS, Settings
 
 router = APIRouter()
-MOST_REASONS = 5
-REASON_ROWS = 16
-"""Ratings that are left out, one at a time, in one go."""
+GAINS_PER_ROW = 1000
+"""Gains of a graph that explains itself which count as one run of another."""
 MOST_LISTED = 10_000
 """Ids in `allow` and in `deny`."""
 MOST_ENTRIES = 1000
@@ -147,7 +147,7 @@ async def recommend(request: Request) -> Response:
         await asyncio.sleep(0)  # many users do not hold up other callers
     if faults:
         raise InvalidFields(faults[: call.MAX_FAULTS])
-    rows = await model.infer("score", [history.row(task.max_ratings) for history in histories], clock)
+    rows = await model.infer("score", [history.row(task) for history in histories], clock)
     with clock.stage("encode"):
         listable = catalogue.listable(ask.allow, ask.deny, rules)
     users: list[dict[str, Any]] = []
@@ -155,7 +155,8 @@ async def recommend(request: Request) -> Response:
         users.append(await _user(ask, model, catalogue, history, row, listable, clock))
         await asyncio.sleep(0)
     with clock.stage("encode"):
-        return call.json_answer({"users": users}, model)
+        unknown = catalogue.unknown_values(rules)
+        return call.json_answer({"users": users} | ({"unknown_values": unknown} if unknown else {}), model)
 
 
 async def _user(
@@ -183,7 +184,7 @@ async def _user(
     with clock.stage("encode"):
         scores = rounded(told).tolist()
         ratings = rounded(np.clip(row["predicted_rating"][page], task.rating_low, task.rating_high)).tolist()
-        items = [
+        items: list[dict[str, Any]] = [
             {
                 **catalogue.answers[place],
                 "score": scores[rank],
@@ -193,8 +194,9 @@ async def _user(
             for rank, place in enumerate(page.tolist())
         ]
     if ask.reasons:
-        reasons = await _reasons(model, catalogue, history, score[page], page, clock)
-        items = [item | {"reasons": reason} for item, reason in zip(items, reasons, strict=True)]
+        found = await strongest(model, history, score, page, clock) if history.index and items else [[]] * len(items)
+        for item, best in zip(items, found, strict=True):
+            item["reasons"] = [{"item": catalogue.items[history.index[which]].id, "gain": gain} for which, gain in best]
     return {
         "source": "model" if history.index else "popularity",
         "unknown_items": history.unknown,
@@ -231,30 +233,6 @@ async def _rearranged(
     return np.concatenate([pool[places], rest]), np.concatenate([low + (high - low) * values, score[rest]])
 
 
-async def _reasons(
-    model: Model,
-    catalogue: Catalogue,
-    history: History,
-    score: NDArray[Any],
-    page: NDArray[np.intp],
-    clock: Clock,
-) -> list[list[dict[str, Any]]]:
-    """For every item of the page what each rating added to its score: the score with it minus that without it."""
-    if not history.index:
-        return [[] for _ in page]
-    longest, places = catalogue.task.max_ratings, range(len(history.index))
-    without: list[NDArray[Any]] = []
-    for start in places[::REASON_ROWS]:  # of each row only the page is kept, however many items there are
-        rows = [history.without(place).row(longest) for place in places[start : start + REASON_ROWS]]
-        without += [row["score"][page] for row in await model.infer("score", rows, clock)]
-    gains = rounded(score - np.stack(without))
-    best = np.argsort(-gains, axis=0, kind="stable")[:MOST_REASONS]
-    return [
-        [{"item": catalogue.items[history.index[who]].id, "gain": float(gains[who, rank])} for who in best[:, rank]]
-        for rank in range(len(page))
-    ]
-
-
 def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
     """What the schema cannot know: limits that are settings, and the model's own."""
     if len(ask.users) > settings.max_users:
@@ -273,9 +251,13 @@ def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
     if rows > settings.max_call_ratings:
         detail = f"{rows} ratings and likes; {settings.max_call_ratings} are allowed in one call"
         raise _over("users", "HARMONIUM_MAX_CALL_RATINGS", detail)
-    if ask.reasons and rows > settings.max_reason_rows:
-        detail = f"are given for at most {settings.max_reason_rows} ratings a call; these are {rows}"
-        raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
+    if ask.reasons:
+        most, asked, what = settings.max_reason_rows, rows, "ratings"
+        if task.explains:
+            most, asked, what = most * GAINS_PER_ROW, rows * ask.count, "pairs of a rating and an item"
+        if asked > most:
+            detail = f"are given for at most {most} {what} a call; these are {asked}"
+            raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
 
 
 def _count(data: bytes, settings: Settings) -> None:
