@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from training.data.ratings import RatingData, Ratings
 from training.learners.gibbs import Draw, sample
+from training.learners.histories import Histories
 from training.settings import Settings
 
 STEPS = 12
@@ -77,37 +78,16 @@ class GaussianMachine(nn.Module):
         self.scale: Tensor
         self.inverse_scale: Tensor
 
-    def forward(self, item: Tensor, rating: Tensor, given: Tensor) -> Tensor:
-        """Predicted ratings [B,I] from items (int64), their ratings and whether each is given (0 or 1), all [B,N]."""
-        hidden = self._hidden(item, rating, given, item[:, :1], rating[:, :1], 0 * given[:, :1])
-        return self._rating(hidden.flatten(1) @ self.factor.flatten(1).T)
-
-    def without(self, item: Tensor, rating: Tensor, given: Tensor, target: Tensor) -> Tensor:
-        """Predicted ratings [B,K,N] of the items `target` [B,K] when the n-th rating is left out."""
-        hidden = self._hidden(item, rating, given, item, rating, given)
-        wanted = self._factors(target)
-        return self._rating((wanted @ hidden.mT).sum(dim=1))
-
-    def _factors(self, item: Tensor) -> Tensor:
-        """Of items [B,N], for every sample: [B,S,N,R]."""
-        rows = functional.embedding(item, self.factor.flatten(1))
-        return rows.unflatten(2, self.factor.shape[1:]).transpose(1, 2)
-
-    def _rating(self, summed: Tensor) -> Tensor:
-        return self.centre + self.scale / len(self.factor[0]) * summed
-
-    def _hidden(
-        self, item: Tensor, rating: Tensor, given: Tensor, left_item: Tensor, left_rating: Tensor, left: Tensor
-    ) -> Tensor:
-        """Posterior means [B,S,M,R] from the ratings given [B,N], each time without one of those `left` [B,M]."""
-        unit, value = self._terms(item, rating, given)
-        left_unit, left_value = self._terms(left_item, left_rating, left)
+    def forward(self, told: Histories, left: Histories) -> Tensor:
+        """Posterior means [B,S,M,R] of the hidden units from what is `told`, each time without one of `left` [B,M]."""
+        unit, value = self._terms(told)
+        left_unit, left_value = self._terms(left)
         gram = unit.mT @ unit
         moment = (unit * value).sum(dim=2, keepdim=True) - left_unit * left_value
 
-        seen = (given[:, :, None] * functional.embedding(item, self.projection)).sum(dim=1, keepdim=True)
-        seen = seen - left[:, :, None] * functional.embedding(left_item, self.projection)
-        count = given.sum(dim=1, keepdim=True)[:, :, None] - left[:, :, None]
+        seen = (told.given[:, :, None] * functional.embedding(told.item, self.projection)).sum(dim=1, keepdim=True)
+        seen = seen - left.given[:, :, None] * functional.embedding(left.item, self.projection)
+        count = told.given.sum(dim=1, keepdim=True)[:, :, None] - left.given[:, :, None]
         features = (seen / count.clamp(min=1).sqrt() - self.projection_mean) * (count / (count + TELLING))
         prior = features[:, None] @ self.prior_weight + self.prior_bias
 
@@ -119,11 +99,27 @@ class GaussianMachine(nn.Module):
         diagonal = 1 + unit.square().sum(dim=2, keepdim=True) - left_unit.square()
         return prior + conjugate_gradients(multiply, moment - multiply(prior) + prior, diagonal, STEPS)
 
-    def _terms(self, item: Tensor, rating: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+    def ratings(self, hidden: Tensor) -> Tensor:
+        """Predicted ratings of all items [B,I] from hidden units [B,S,R]."""
+        return self._rating(hidden.flatten(1) @ self.factor.flatten(1).T)
+
+    def ratings_of(self, target: Tensor, hidden: Tensor) -> Tensor:
+        """Predicted ratings [B,K,M] of the items `target` [B,K] from hidden units [B,S,M,R]."""
+        return self._rating((self._factors(target) @ hidden.mT).sum(dim=1))
+
+    def _factors(self, item: Tensor) -> Tensor:
+        """Of items [B,N], for every sample: [B,S,N,R]."""
+        rows = functional.embedding(item, self.factor.flatten(1))
+        return rows.unflatten(2, self.factor.shape[1:]).transpose(1, 2)
+
+    def _rating(self, summed: Tensor) -> Tensor:
+        return self.centre + self.scale / len(self.factor[0]) * summed
+
+    def _terms(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Factors [B,S,N,R] and ratings [B,S,N,1] in units of the noise."""
-        root = (functional.embedding(item, self.root_precision) * given[:, :, None]).transpose(1, 2)[:, :, :, None]
-        value = (rating - self.centre) * self.inverse_scale
-        return root * self._factors(item), root * value[:, None, :, None]
+        root = (functional.embedding(told.item, self.root_precision) * told.given[:, :, None]).transpose(1, 2)[:, :, :, None]
+        value = (told.rating - self.centre) * self.inverse_scale
+        return root * self._factors(told.item), root * value[:, None, :, None]
 
 
 def conjugate_gradients(multiply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, steps: int) -> Tensor:

@@ -55,6 +55,14 @@ class Learner(nn.Module, ABC, Generic[SettingsT]):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer a phase. A step runs the phases in this order."""
 
+    def prepare(self) -> None:
+        """Called once before the first step of a new run: closed-form fits and good starts.
+
+        What it leaves in parameters and buffers is stored with the run. No figure may depend on anything else
+        that it leaves: a resumed run does not call it.
+        """
+        return
+
     @abstractmethod
     def draw(self) -> Batch:
         """A mini-batch of the training data, on this module's device."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 class Recommender(Learner[SettingsT]):
     """Trains on the users of `data`. Every version exports one graph, `score`."""
+
+    explains: ClassVar[bool]
+    """Whether that graph tells what each rating adds to a score."""
 
     def __init__(self, settings: SettingsT, data: RatingData) -> None:
         super().__init__(settings, data.sha256)
@@ -38,16 +41,17 @@ class Recommender(Learner[SettingsT]):
         return torch.from_numpy(rows), torch.from_numpy(np.concatenate(chosen))
 
     def examples(self) -> list[Batch]:
-        """Inputs of `score`: item_index int32 [B,N] (-1 pads) and rating [B,N], in several shapes."""
-        low, high = self.data.levels[0], self.data.levels[-1]
+        """Inputs of `score`: item_index int32 [B,N] (-1 pads), rating [B,N] and, if it explains, target int32 [B,K]."""
+        low, high, count = self.data.levels[0], self.data.levels[-1], len(self.data.items)
 
-        def example(rows: int, length: int) -> Batch:
-            item = torch.randint(len(self.data.items), (rows, length), dtype=torch.int32)
-            rating = low + torch.rand(rows, length) * (high - low)
-            item[-1, length // 2 :] = -1
-            return item, rating
+        def example(rows: int, length: int, targets: int) -> Batch:
+            item = torch.stack([torch.randperm(count)[:length] for _ in range(rows)]).to(torch.int32)
+            rating = low + torch.rand(item.shape) * (high - low)
+            item[-1, item.shape[1] // 2 :] = -1
+            inputs = (item, rating, torch.randint(count, (rows, targets), dtype=torch.int32))
+            return inputs if self.explains else inputs[:2]
 
-        return [example(2, 7), example(1, 1), example(5, 40)]
+        return [example(2, 7, 3), example(1, 1, 1), example(5, 40, 2), example(3, 9, 0)]
 
     def tasks(self) -> tuple[Recommend, ...]:
         return (
@@ -59,7 +63,7 @@ class Recommender(Learner[SettingsT]):
                 rating_high=self.data.levels[-1],
                 liked=self.data.liked,
                 max_ratings=5000,
-                explains=False,
+                explains=self.explains,
             ),
         )
 

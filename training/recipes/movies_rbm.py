@@ -1,23 +1,23 @@
-"""movies-rbm: restricted Boltzmann machines that rank films and predict ratings."""
+"""movies-rbm: Boltzmann machines that tell what somebody will watch next, and whether they will like it."""
 
 from training.data import movielens
-from training.learners.rbm import MovieRbm, RbmSettings
+from training.learners.movie_rbm import MovieRbm, MovieRbmSettings
 from training.metrics import ranking
 from training.recipe import Recipe
 
 RECIPE = Recipe(
     name="movies-rbm",
-    summary="Ranks films for anybody from a handful of ratings, and predicts ratings.",
+    summary="Ranks films for anybody from a handful of ratings, predicts ratings, and tells which ratings were why.",
     source=movielens.SOURCE,
     learner=MovieRbm,
-    settings=RbmSettings(
-        hidden=250,
-        rating_hidden=100,
-        batch_size=128,
-        steps=800,
-        learning_rate=0.03,
-        rating_learning_rate=0.005,
+    settings=MovieRbmSettings(
+        hidden=64,
         gibbs_steps=1,
+        batch_size=250,
+        steps=600,
+        learning_rate=0.003,
+        bias_learning_rate=0.02,
+        warmup_steps=0,
         ema=0.98,
     ),
     evaluate=ranking.evaluate,
