@@ -38,13 +38,14 @@ def biased_mf(train: Ratings, items: int, rank: int, ridge: float, rounds: int, 
     """Biases, and the product of two factors for what they leave, fitted by alternating ridge regressions.
 
     Zhou, Wilkinson, Schreiber, Pan, "Large-scale parallel collaborative filtering for the Netflix
-    prize", AAIM 2008, with the same penalty for everybody.
+    prize", AAIM 2008, with the same penalty for everybody. What is left is divided by the standard
+    deviation of the ratings, so that the penalty means the same on every scale.
     """
-    simple = biases(train, items)
+    simple, spread = biases(train, items), train.rating.std(dtype=np.float64)
 
     def cells_of(history: Ratings) -> factors.Cells:
         known = history.take(history.item >= 0)
-        rest = (known.rating - simple(history, known)).astype(np.float32)
+        rest = ((known.rating - simple(history, known)) / spread).astype(np.float32)
         places = known.user.astype(np.int32), known.item.astype(np.int32)
         weight, pull = (
             sparse.csr_array((data, places), shape=(history.users, items)) for data in (np.ones_like(rest), rest)
@@ -60,6 +61,6 @@ def biased_mf(train: Ratings, items: int, rank: int, ridge: float, rounds: int, 
     def predict(history: Ratings, cells: Ratings) -> Predictions:
         user = factors.solve(cells_of(history), item, penalty(item))
         product = (user[cells.user.clip(max=len(user) - 1)] * item[cells.item]).sum(axis=1)
-        return simple(history, cells) + np.where((cells.item >= 0) & (cells.user < len(user)), product, 0)
+        return simple(history, cells) + np.where((cells.item >= 0) & (cells.user < len(user)), spread * product, 0)
 
     return predict
