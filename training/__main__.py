@@ -213,7 +213,11 @@ def _measured(options: argparse.Namespace, found: Recipe[Any], data: Any) -> Rec
     if not options.baselines or compare is None:
         return found
     others = _others(options, found, data)
-    return replace(found, evaluate=lambda graphs, data: compare(graphs, data, others))
+
+    def beside_all(graphs: Any, data: Any) -> list[Metric]:
+        return compare(graphs, data, others)
+
+    return replace(found, evaluate=beside_all)
 
 
 def _others(options: argparse.Namespace, found: Recipe[Any], data: Any) -> dict[str, Any]:
