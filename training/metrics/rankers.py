@@ -21,8 +21,10 @@ from training.metrics.factors import Sparse
 Scores = NDArray[np.floating]
 Ranker = Callable[[Ratings], Scores]
 """From a history to scores [U,I] of all its users, the best item highest; -inf is what it cannot rank."""
-MOST_BYTES = 2**30
-"""Of a matrix of items by items: with more items, those with the most ratings are ranked."""
+MOST_BYTES = 2**29
+"""Of a matrix of items by items: with more items, those with the most ratings are ranked.
+
+Inverting it takes about four times as much."""
 BLOCK = 512
 """Rows of such a matrix that are worked on at once."""
 
