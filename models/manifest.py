@@ -257,12 +257,24 @@ class MadeBy(Closed):
     seconds: Annotated[float, Field(ge=0)]
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class Baseline(Closed):
-    """The same measure of something simpler, on the same data."""
+    """The same measure of something else, on the same data. The last three fields are spelled only where known.
+
+    The paired difference is the version's value minus this one, its error that of differences
+    within a sampling unit, such as a user.
+    """
 
     name: Text
     value: float
     standard_error: float | None = None
+    paired_difference: Annotated[float | None, Field(exclude_if=_absent)] = None
+    paired_error: Annotated[float | None, Field(ge=0, exclude_if=_absent)] = None
+    seconds: Annotated[float | None, Field(ge=0, exclude_if=_absent)] = None
+    """Of fitting it."""
 
 
 class Metric(Closed):

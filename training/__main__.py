@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ examples:
   python -m training run digits-vae --data-dir ~/data
   python -m training run photo-dae --data-dir ~/data --budget 20m --set channels=16,32,64
   python -m training train movies-rbm --data-dir ~/data --resume
-  python -m training evaluate movies-rbm --data-dir ~/data
+  python -m training evaluate movies-rbm --data-dir ~/data --baselines
   python -m training card movies-rbm --data-dir ~/data
   python -m training run movies-rbm --ratings ratings.csv --items films.csv --name my-films
   python -m training run digits-vae --pictures pets --side 64 --name my-pets
@@ -99,7 +100,7 @@ def evaluate(options: argparse.Namespace) -> None:
     print(f"{found.version_name} version {version.manifest.version}, {version.folder}")
     data, _ = _data(options, found)
     _check(version, data)
-    _print(found.evaluate(_graphs(version), data))
+    _print(options, _measured(options, found, data).evaluate(_graphs(version), data))
 
 
 def card(options: argparse.Namespace) -> None:
@@ -183,15 +184,18 @@ def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner
 
     graphs, recordings = exporter.export(learner)
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
+    found = _measured(options, found, data)
     path = publish(found, learner, data, outcome, graphs, recordings, _store(options), _log(options))
     number = int(path.name)
-    _print(list(verify(path, found.version_name, number).manifest.metrics))
+    _print(options, verify(path, found.version_name, number).manifest.metrics)
     print(f"Published {found.version_name} version {number}: {path}")
 
 
 def _find(options: argparse.Namespace) -> Recipe[Any]:
     found = recipe.find(options.recipe)
     own.check(options, found)
+    if options.baselines and found.compare is None:
+        raise UsageError(f"--baselines: {found.name} is measured beside all of its baselines anyway")
     return replace(found, published_as=options.name)
 
 
@@ -201,6 +205,35 @@ def _newest(options: argparse.Namespace, found: Recipe[Any]) -> Version:
     if not versions:
         raise UsageError(f"no version of {name} in {[str(folder) for folder in _store(options).folders]}")
     return verify(versions[max(versions)], name, max(versions))
+
+
+def _measured(options: argparse.Namespace, found: Recipe[Any], data: Any) -> Recipe[Any]:
+    """The recipe, made to measure beside every baseline if that was asked for."""
+    compare = found.compare
+    if not options.baselines or compare is None:
+        return found
+    others = _others(options, found, data)
+
+    def beside_all(graphs: Any, data: Any) -> list[Metric]:
+        return compare(graphs, data, others)
+
+    return replace(found, evaluate=beside_all)
+
+
+def _others(options: argparse.Namespace, found: Recipe[Any], data: Any) -> dict[str, Any]:
+    """Graphs of the newest versions of the other recipes of this kind, if made from the same data."""
+    others: dict[str, Any] = {}
+    for name in recipe.names():
+        if name == found.version_name or recipe.find(name).compare is not found.compare:
+            continue
+        try:
+            version = _newest(options, recipe.find(name))
+            _check(version, data)
+        except (BrokenVersion, UsageError) as error:
+            print(f"left out: {error}")
+        else:
+            others[f"{name} {version.manifest.version}"] = _graphs(version)
+    return others
 
 
 def _check(version: Version, data: Any) -> None:
@@ -250,7 +283,12 @@ def _folder(options: argparse.Namespace) -> Path:
     return (options.runs or RUNS) / (options.name or options.recipe)
 
 
-def _print(metrics: list[Metric]) -> None:
+def _print(options: argparse.Namespace, metrics: Sequence[Metric]) -> None:
+    if options.baselines:
+        from training.card import comparison
+
+        print(comparison(metrics))
+        return
     for metric in metrics:
         error = f" ± {metric.standard_error:.2g}" if metric.standard_error is not None else ""
         how = f"{metric.data}, {metric.samples:,}, {metric.better} is better"
@@ -295,7 +333,7 @@ def arguments_parser() -> argparse.ArgumentParser:
             epilog=OWN.format(verb=verb),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        one.set_defaults(command=command)
+        one.set_defaults(command=command, baselines=False)
         one.add_argument("recipe", metavar="RECIPE", help="a name from `list`")
         data = one.add_argument_group("the data that the recipe names")
         data.add_argument("--data-dir", type=Path, metavar="DIR", help="your local copy of them")
@@ -306,6 +344,12 @@ def arguments_parser() -> argparse.ArgumentParser:
             "--name", type=own.name, metavar="NAME", help="of the model (default: RECIPE, served by default)"
         )
         made.add_argument("--models", type=Path, metavar="DIR", help="where versions lie (default: HARMONIUM_MODELS)")
+        if verb in ("run", "export", "evaluate"):
+            made.add_argument(
+                "--baselines",
+                action="store_true",
+                help="of a recommender: measure beside every baseline, which are fitted first (MovieLens 1M: a minute)",
+            )
         if verb == "evaluate":
             continue
         how = one.add_argument_group("the run")

@@ -46,6 +46,19 @@ def test_what_was_written_is_read(name: str) -> None:
     assert Manifest.from_bytes(manifest.to_bytes()) == manifest
 
 
+def test_what_is_not_known_of_a_baseline_is_not_spelled() -> None:
+    """So that manifests from before these fields are spelled as they were."""
+    known = {"paired_difference": 0.01, "paired_error": 0.002, "seconds": 4.5}
+    for facts in ({}, *({name: value} for name, value in known.items()), known):
+        baseline = {"name": "chance", "value": 0.1, "standard_error": None} | facts
+        tree = json.loads(ENCODE) | {"metrics": [json.loads(json.dumps(versions.METRIC)) | {"baselines": [baseline]}]}
+        assert Manifest.from_bytes(spell(tree)).to_bytes() == spell(tree)
+        tree["metrics"][0]["baselines"][0] |= dict.fromkeys(known.keys() - facts.keys())
+        if known.keys() != facts.keys():
+            with pytest.raises(ManifestError, match="canonical spelling"):
+                Manifest.from_bytes(spell(tree))
+
+
 @given(
     text,
     st.dictionaries(text, setting, max_size=4),
