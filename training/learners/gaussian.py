@@ -117,7 +117,9 @@ class GaussianMachine(nn.Module):
 
     def _terms(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Factors [B,S,N,R] and ratings [B,S,N,1] in units of the noise."""
-        root = (functional.embedding(told.item, self.root_precision) * told.given[:, :, None]).transpose(1, 2)[:, :, :, None]
+        root = (functional.embedding(told.item, self.root_precision) * told.given[:, :, None]).transpose(1, 2)[
+            :, :, :, None
+        ]
         value = (told.rating - self.centre) * self.inverse_scale
         return root * self._factors(told.item), root * value[:, None, :, None]
 

@@ -5,16 +5,17 @@ For every output item i the weights b [2L] minimise
     sum_u w_u (y_ui - x_u . b)^2 + ridge |b|^2 + sum_j d_j b_j^2,   b_i = b_{L+i} = 0,
 
 where x_u are the 0/1 units "rated" and "liked" of a user over the L frequent items, y_u their first half and
-w_u = n_u^-1/2 for a user with n_u ratings. d is p / (1 - p) of the diagonal of the weighted Gram matrix: the expectation
-over inputs that are dropped with probability p (Steck, "Autoencoders that don't overfit towards the identity", NeurIPS
-2020). With one unit an item, equal weights and p = 0 this is EASE (Steck, "Embarrassingly shallow autoencoders for
-sparse data", WWW 2019). In terms of a Boltzmann machine these are lateral connections between visible units, fitted by
-the pseudo-likelihood of Gaussian units.
+w_u = n_u^-1/2 for a user with n_u ratings. d is p / (1 - p) of the diagonal of the weighted Gram matrix: the
+expectation over inputs that are dropped with probability p (Steck, "Autoencoders that don't overfit towards the
+identity", NeurIPS 2020). With one unit an item, equal weights and p = 0 this is EASE (Steck, "Embarrassingly shallow
+autoencoders for sparse data", WWW 2019). In terms of a Boltzmann machine these are lateral connections between
+visible units, fitted by the pseudo-likelihood of Gaussian units.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ def _gram(ratings: Ratings, liked: float, frequent: NDArray[np.int64]) -> Tensor
     ends = np.searchsorted(ratings.user[order], np.arange(0, ratings.users + USERS, USERS))
     total = torch.zeros(2 * size, 2 * size, dtype=torch.float64)
     count = np.bincount(ratings.user, minlength=ratings.users)
-    for block, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for block, (start, end) in enumerate(pairwise(ends)):
         rows = order[start:end]
         rows = rows[place[ratings.item[rows]] >= 0]
         user, item = ratings.user[rows] - block * USERS, place[ratings.item[rows]]

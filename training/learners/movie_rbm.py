@@ -38,6 +38,9 @@ class MovieRbmSettings(GaussianSettings):
     lateral_dropout: Annotated[float, Field(ge=0, lt=1, description="of the inputs of the lateral weights")] = 0.3
     lateral_gain: Annotated[float, Field(ge=0, description="of the lateral expert; 0 leaves it out")] = 0.9
     hidden_gain: Annotated[float, Field(ge=0, description="of the hidden expert; 0 leaves it out")] = 0.4
+    prior_gain: Annotated[
+        float, Field(ge=0, description="of how often an item is rated at all, which the lateral weights know already")
+    ] = 0.0
     floor: Annotated[float, Field(gt=0, description="least probability that an expert gives an item")] = 0.01
     spread: Annotated[
         float, Field(ge=0, description="of a liking around its prediction, in deviations of ratings; 0 leaves it out")
@@ -107,6 +110,7 @@ class MovieRbm(Recommender[MovieRbmSettings]):
         product = Product(
             settings.lateral_gain,
             settings.hidden_gain,
+            settings.prior_gain,
             settings.floor,
             threshold=(data.liked + below[-1]) / 2 if below else data.liked,
             spread=settings.spread * float(data.train.rating.std()) if below and varied else 0.0,
@@ -115,6 +119,7 @@ class MovieRbm(Recommender[MovieRbmSettings]):
             LateralExpert(Lateral(self.frequent, self.lateral, self.lateral_scale), len(data.items)),
             HiddenExpert(self.machine),
             self.rater,
+            ((torch.bincount(self.item, minlength=len(data.items)) + 0.5) / data.train.users).log(),
             data.liked,
             product,
         )

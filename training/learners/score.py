@@ -2,9 +2,10 @@
 
     score_i = log p(i is rated next) + log p(i is liked | it is rated)
 
-The first term is a product of two experts: the lateral weights and the hidden units of the machine of what people
-rate, each of which estimates how probable an item is (z, about 0 to 1) and adds gain * log(z + floor). The second is
-log Phi((r - threshold) / spread) of the rating r that the machine of Gaussian hidden units predicts.
+The first term is a product of experts: the lateral weights and the hidden units of the machine of what people rate,
+each of which estimates how probable an item is (z, about 0 to 1) and adds gain * log(z + floor), and how often the item
+is rated by anybody. The second is log Phi((r - threshold) / spread) of the rating r that the machine of Gaussian hidden
+units predicts.
 
 What a rating adds to a score is the score less that without it. Nothing of that is approximated: the sums over the
 ratings lose one term, and what follows a sum is computed anew.
@@ -33,10 +34,14 @@ SHARPNESS = 100
 
 @dataclass(frozen=True)
 class Product:
-    """How the experts are put together. `threshold` and `spread` are on the rating scale; a spread of 0: all is liked."""
+    """How the experts are put together.
+
+    `threshold` and `spread` are on the rating scale. With a spread of 0 liking is left out.
+    """
 
     lateral_gain: float
     hidden_gain: float
+    prior_gain: float
     floor: float
     threshold: float
     spread: float
@@ -116,13 +121,23 @@ class HiddenExpert(nn.Module):
 
 
 class Score(nn.Module):
-    """item_index int32 [B,N] (-1 pads), rating [B,N], target int32 [B,K] -> score, predicted_rating [B,I], gain [B,K,N]."""
+    """item_index int32 [B,N], -1 pads, rating [B,N], target int32 [B,K] -> score, predicted_rating [B,I], gain [B,K,N].
+    """
 
     def __init__(
-        self, lateral: LateralExpert, hidden: HiddenExpert, rater: GaussianMachine, liked: float, product: Product
+        self,
+        lateral: LateralExpert,
+        hidden: HiddenExpert,
+        rater: GaussianMachine,
+        prior: Tensor,
+        liked: float,
+        product: Product,
     ) -> None:
+        """`prior` [I] is the logarithm of the share of users who rated an item, `liked` the rating from which it is."""
         super().__init__()
         self.lateral, self.hidden, self.rater, self.liked, self.product = lateral, hidden, rater, liked, product
+        self.register_buffer("prior", product.prior_gain * prior)
+        self.prior: Tensor
 
     def forward(self, item_index: Tensor, rating: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         told, target = Histories.read(item_index, rating, self.liked), target.long()
@@ -130,17 +145,18 @@ class Score(nn.Module):
         sums, means, tastes = self.lateral(told), self.hidden(told, left), self.rater(told, left)
 
         predicted = self.rater.ratings(tastes[:, :, 0])
-        score = self._score(sums[:, self.lateral.place], means[:, 0] @ self.hidden.weight.T, predicted)
+        score = self._score(sums[:, self.lateral.place], means[:, 0] @ self.hidden.weight.T, predicted, self.prior)
         without = self._score(
             self.lateral.of(target, sums, left)[:, :, 1:],
             functional.embedding(target, self.hidden.weight) @ means[:, 1:].mT,
             self.rater.ratings_of(target, tastes[:, :, 1:]),
+            self.prior[target][:, :, None],
         )
         return score, predicted, score.gather(1, target)[:, :, None] - without
 
-    def _score(self, lateral: Tensor, hidden: Tensor, rating: Tensor) -> Tensor:
+    def _score(self, lateral: Tensor, hidden: Tensor, rating: Tensor, prior: Tensor) -> Tensor:
         product = self.product
-        rated = product.lateral_gain * self._log(lateral) + product.hidden_gain * self._log(hidden)
+        rated = product.lateral_gain * self._log(lateral) + product.hidden_gain * self._log(hidden) + prior
         if not product.spread:
             return rated
         # Far below the threshold the logarithm of a rounded zero is infinite: nothing is disliked more than 5 spreads.

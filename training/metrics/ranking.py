@@ -125,7 +125,7 @@ def predict(graphs: Graphs, history: Ratings, cells: Ratings, other: float, rows
 
 def _blocks(graphs: Graphs, history: Ratings, rows: int) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
     """The first user and the outputs of every `rows` users. Nothing is asked to be explained."""
-    nothing = {"target": np.zeros((rows, 0), np.int32)} if "target" in graphs.inputs("score") else {}
+    explains = "target" in graphs.inputs("score")
     order = np.argsort(history.user, kind="stable")
     places = np.split(order, np.cumsum(np.bincount(history.user, minlength=history.users))[:-1])
     for start in range(0, len(places), rows):
@@ -135,6 +135,7 @@ def _blocks(graphs: Graphs, history: Ratings, rows: int) -> Iterator[tuple[int, 
         for row, cells in enumerate(block):
             item[row, : len(cells)], rating[row, : len(cells)] = history.item[cells], history.rating[cells]
         most = max(1, RUN_RATINGS // item.shape[1])
+        nothing = {"target": np.zeros((len(block), 0), np.int32)} if explains else {}
         yield start, graphs.in_batches("score", most, item_index=item, rating=rating, **nothing)
 
 
