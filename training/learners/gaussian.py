@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -218,10 +218,9 @@ def _projections(mask: sparse.csr_array, count: int) -> tuple[NDArray[Any], NDAr
     ones = mask.sum(axis=1)
     unit = sparse.diags_array(ones**-0.5) @ mask
     start = torch.randn(min(unit.shape), dtype=torch.float64).numpy()
-    found: Any = svds(unit, k=count, v0=start)
-    _, singular, right = found
+    _, singular, right = cast(Any, svds(unit, k=count, v0=start))
     inverse = np.divide(1, singular, out=np.zeros_like(singular), where=singular > 1e-3 * singular.max())
-    projection = right.T * inverse * mask.shape[0] ** 0.5
+    projection = right.T * inverse * len(ones) ** 0.5
     features = unit @ projection
     mean = features.mean(axis=0)
     return (features - mean) * (ones / (ones + TELLING))[:, None], projection, mean

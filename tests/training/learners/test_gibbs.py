@@ -36,7 +36,7 @@ def test_factors_have_the_ridge_solution_as_mean_and_the_inverse_precision_as_co
     covariance = torch.linalg.inv(precision)
     drawn = side.factor.double()
     assert (expected - mean).abs().max() < 1e-4
-    variance = np.mean([float(one @ covariance @ one) for one in other.factor.double()])
+    variance = float(np.mean([float(one @ covariance @ one) for one in other.factor.double()]))
     assert (1 / certain - (1 / 1.5 + variance)).abs().max() < 1e-4
     # Standardised, the mean of n draws is within 5 / sqrt(n) and the covariance within about 7 / sqrt(n).
     root = torch.linalg.cholesky(precision)
