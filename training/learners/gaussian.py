@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -37,25 +37,27 @@ STEPS = 12
 """Of conjugate gradients."""
 CONVERGED = 1e-12
 """A squared length that divides no further: what is left of a solved system is rounding."""
-
-
 TELLING = 40.0
 """Ratings of which it takes this many until which items they are of counts for half: a few say little."""
 
 
 class GaussianSettings(Settings):
-    rank: Annotated[int, Field(ge=1, description="Gaussian hidden units of each posterior sample")] = 30
+    rating_hidden: Annotated[int, Field(ge=1, description="Gaussian hidden units of each posterior sample")] = 30
     projections: Annotated[int, Field(ge=1, description="singular vectors of the rated mask as features")] = 60
-    sweeps: Annotated[int, Field(ge=1, description="Gibbs sweeps over all users and items")] = 160
-    burn_in: Annotated[int, Field(ge=0, description="first sweeps, of which no sample is kept")] = 24
-    samples: Annotated[int, Field(ge=1, description="posterior samples that predictions are averaged over")] = 10
+    chains: Annotated[int, Field(ge=1, description="Gibbs samplers, each from a random start of its own")] = 2
+    burn_in: Annotated[int, Field(ge=0, description="first sweeps of a chain, of which no sample is kept")] = 20
+    samples: Annotated[int, Field(ge=1, description="kept of each chain; predictions are averaged over all")] = 8
+    spacing: Annotated[int, Field(ge=1, description="sweeps from one sample to the next")] = 10
 
 
 class GaussianMachine(nn.Module):
     """Buffers only: `fit` fills them."""
 
-    def __init__(self, items: int, features: int, samples: int, rank: int) -> None:
+    def __init__(self, settings: GaussianSettings, data: RatingData) -> None:
         super().__init__()
+        items, samples, rank = len(data.items), settings.chains * settings.samples, settings.rating_hidden
+        # No more than the mask has singular vectors to spare.
+        features = max(1, min(settings.projections, data.train.users - 1, items - 1))
         for name, shape in {
             "factor": (items, samples, rank),
             "projection": (items, features),
@@ -143,41 +145,35 @@ def conjugate_gradients(multiply: Callable[[Tensor], Tensor], right: Tensor, dia
     return solution
 
 
-def features_of(settings: GaussianSettings, data: RatingData) -> int:
-    """Number of features of a user: no more than the mask has singular vectors to spare."""
-    return max(1, min(settings.projections, data.train.users - 1, len(data.items) - 1))
-
-
 def fit(machine: GaussianMachine, settings: GaussianSettings, data: RatingData, *, quiet: bool = False) -> None:
     """Sample the posterior and put it into `machine`, rounded to float16, which is how versions store it."""
-    train, count = data.train, len(data.items)
+    train = data.train
     centre, scale = float(train.rating.mean(dtype=np.float64)), float(train.rating.std(dtype=np.float64))
     machine.centre.fill_(centre)
-    if not scale:
+    if train.rating.min() == train.rating.max():
         return  # what never varied is predicted as it always was
     standard = Ratings(train.user, train.item, ((train.rating - centre) / scale).astype(np.float32))
-    mask = sparse.csr_array((np.ones(len(train.user)), (train.user, train.item)), (train.users, count))
-    features = machine.projection.shape[1]
-    users, projection, mean = _projections(mask, features)
-    items, _, _ = _projections(mask.T.tocsr(), features)
-    draws = sample(
-        standard,
-        _constant(users),
-        _constant(np.hstack([items, _described(data), _centred(np.log(mask.sum(axis=0))[:, None])])),
-        rank=settings.rank,
-        sweeps=settings.sweeps,
-        burn_in=settings.burn_in,
-        samples=settings.samples,
-        quiet=quiet,
-    )
-    often = torch.from_numpy(np.bincount(train.item, minlength=count))
+    users, items, projection, mean = _features(data, machine.projection.shape[1])
+    draws: list[Draw] = []
+    for _ in range(settings.chains):
+        draws += sample(
+            standard,
+            users,
+            items,
+            rank=settings.rating_hidden,
+            burn_in=settings.burn_in,
+            samples=settings.samples,
+            spacing=settings.spacing,
+            quiet=quiet,
+        )
+    often = torch.from_numpy(np.bincount(train.item, minlength=len(data.items)))
     for place, draw in enumerate(draws):
         item, weight = _whitened(draw, often)
         machine.factor[:, place] = item
         machine.prior_bias[place, 0], machine.prior_weight[place] = weight[0], weight[1:]
         machine.root_precision[:, place] = draw.noise.sqrt()
-    machine.projection.copy_(torch.from_numpy(projection))
-    machine.projection_mean.copy_(torch.from_numpy(mean))
+    machine.projection.copy_(projection)
+    machine.projection_mean.copy_(mean)
     for buffer in machine.buffers():
         buffer.copy_(buffer.half().float())
     machine.centre.fill_(centre)
@@ -193,6 +189,24 @@ def _whitened(draw: Draw, often: Tensor) -> tuple[Tensor, Tensor]:
     return item @ turn, draw.weight.double() @ lower @ turn
 
 
+def _features(data: RatingData, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features of users [U,1+F] and items [I,G], a constant first, and the projection [I,F] and mean [F] of the former.
+
+    A user is told by the own history alone, an item also by its attributes and how often it was rated.
+    """
+    train = data.train
+    mask = sparse.csr_array((np.ones(len(train.user)), (train.user, train.item)), (train.users, len(data.items)))
+    users, projection, mean = _projections(mask, count)
+    items, _, _ = _projections(mask.T.tocsr(), count)
+    often = _centred(np.log(mask.sum(axis=0))[:, None])
+    return (
+        _constant(users),
+        _constant(np.hstack([items, _described(data), often])),
+        torch.from_numpy(projection),
+        torch.from_numpy(mean),
+    )
+
+
 def _projections(mask: sparse.csr_array, count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Rows of a 0/1 matrix, scaled to length 1, on their first right singular vectors.
 
@@ -202,10 +216,9 @@ def _projections(mask: sparse.csr_array, count: int) -> tuple[NDArray[Any], NDAr
     ones = mask.sum(axis=1)
     unit = sparse.diags_array(ones**-0.5) @ mask
     start = torch.randn(min(unit.shape), dtype=torch.float64).numpy()
-    found: Any = svds(unit, k=count, v0=start)
-    _, singular, right = found
+    _, singular, right = cast(Any, svds(unit, k=count, v0=start))
     inverse = np.divide(1, singular, out=np.zeros_like(singular), where=singular > 1e-3 * singular.max())
-    projection = right.T * inverse * mask.shape[0] ** 0.5
+    projection = right.T * inverse * len(ones) ** 0.5
     features = unit @ projection
     mean = features.mean(axis=0)
     return (features - mean) * (ones / (ones + TELLING))[:, None], projection, mean

@@ -155,12 +155,12 @@ def sample(
     items: Tensor,
     *,
     rank: int,
-    sweeps: int,
     burn_in: int,
     samples: int,
+    spacing: int,
     quiet: bool = False,
 ) -> list[Draw]:
-    """Draws taken evenly from the sweeps after the burn-in, from the features of `users` [U,F] and `items` [I,G].
+    """`samples` draws, one in `spacing` sweeps after `burn_in`, from the features of `users` [U,F] and `items` [I,G].
 
     Ratings are best given in units of their standard deviation, from their mean. All random numbers come from
     torch's global generator.
@@ -168,14 +168,13 @@ def sample(
     rating = torch.from_numpy(ratings.rating)
     user_side = Side(ratings.user, ratings.item, rating, users, rank)
     item_side = Side(ratings.item, ratings.user, rating, items, rank)
-    kept = set(np.linspace(sweeps, burn_in, samples, endpoint=False).round().astype(int).tolist())
     draws: list[Draw] = []
-    with tqdm(range(1, sweeps + 1), unit="sweep", disable=quiet) as bar:
+    with tqdm(range(1, 1 + burn_in + samples * spacing), unit="sweep", disable=quiet) as bar:
         for sweep in bar:
             user_side.draw_prior()
             user_side.draw_factors(item_side)
             item_side.draw_prior()
-            if sweep in kept:
+            if sweep > burn_in and (sweep - burn_in) % spacing == 0:
                 expected = item_side.expected(user_side)
                 draws.append(Draw(expected[0], user_side.weight, user_side.precision, expected[1]))
             item_side.draw_factors(user_side)

@@ -12,17 +12,17 @@ from torch import Tensor
 from models.items import Item
 from training.data import movielens
 from training.data.ratings import RatingData, Ratings
-from training.learners.gaussian import TELLING, GaussianMachine, GaussianSettings, conjugate_gradients, features_of, fit
+from training.learners.gaussian import TELLING, GaussianMachine, GaussianSettings, conjugate_gradients, fit
 from training.metrics.ranking import biases
 
 SETTINGS = GaussianSettings(
-    steps=1, batch_size=1, learning_rate=1, rank=4, projections=6, sweeps=40, burn_in=10, samples=3
+    steps=1, batch_size=1, learning_rate=1, rating_hidden=4, projections=6, chains=2, burn_in=10, samples=2, spacing=10
 )
 
 
 def fitted(data: RatingData, seed: int = 0) -> GaussianMachine:
     torch.manual_seed(seed)
-    machine = GaussianMachine(len(data.items), features_of(SETTINGS, data), SETTINGS.samples, SETTINGS.rank)
+    machine = GaussianMachine(SETTINGS, data)
     fit(machine, SETTINGS, data, quiet=True)
     return machine
 

@@ -36,7 +36,7 @@ def test_factors_have_the_ridge_solution_as_mean_and_the_inverse_precision_as_co
     covariance = torch.linalg.inv(precision)
     drawn = side.factor.double()
     assert (expected - mean).abs().max() < 1e-4
-    variance = np.mean([float(one @ covariance @ one) for one in other.factor.double()])
+    variance = float(np.mean([float(one @ covariance @ one) for one in other.factor.double()]))
     assert (1 / certain - (1 / 1.5 + variance)).abs().max() < 1e-4
     # Standardised, the mean of n draws is within 5 / sqrt(n) and the covariance within about 7 / sqrt(n).
     root = torch.linalg.cholesky(precision)
@@ -127,7 +127,7 @@ def test_a_planted_model_is_found_with_its_noise() -> None:
     draws = sample(
         Ratings(user, item, observed[user, item]),
         torch.ones(users, 1), torch.ones(items, 1),
-        rank=5, sweeps=60, burn_in=20, samples=4, quiet=True,
+        rank=5, burn_in=20, samples=4, spacing=10, quiet=True,
     )  # fmt: skip
     assert len(draws) == 4
     noise = torch.stack([draw.noise for draw in draws]).mean(dim=0).numpy()
@@ -160,7 +160,7 @@ def test_the_same_seed_gives_the_same_samples(samples: int) -> None:
     def run() -> list[torch.Tensor]:
         torch.manual_seed(6)
         ones = torch.ones(12, 1), torch.ones(9, 1)
-        return [draw.item for draw in sample(ratings, *ones, rank=2, sweeps=8, burn_in=2, samples=samples, quiet=True)]
+        return [draw.item for draw in sample(ratings, *ones, rank=2, burn_in=2, samples=samples, spacing=2, quiet=True)]
 
     first, second = run(), run()
     assert len(first) == samples
