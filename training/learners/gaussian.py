@@ -15,7 +15,6 @@ as they were rated, diagonal: then the diagonal alone preconditions well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 from typing import Annotated, Any, cast
 
@@ -29,14 +28,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.data.ratings import RatingData, Ratings
+from training.learners import fold_in
 from training.learners.gibbs import Draw, sample
 from training.learners.histories import Histories
 from training.settings import Settings
 
-STEPS = 12
-"""Of conjugate gradients."""
-CONVERGED = 1e-12
-"""A squared length that divides no further: what is left of a solved system is rounding."""
 TELLING = 40.0
 """Ratings of which it takes this many until which items they are of counts for half: a few say little."""
 
@@ -80,26 +76,25 @@ class GaussianMachine(nn.Module):
         self.scale: Tensor
         self.inverse_scale: Tensor
 
-    def forward(self, told: Histories, left: Histories) -> Tensor:
-        """Posterior means [B,S,M,R] of the hidden units from what is `told`, each time without one of `left` [B,M]."""
+    def forward(self, told: Histories, left: Histories) -> tuple[Tensor, Tensor]:
+        """Posterior means of the hidden units: [B,S,1,R] from what is `told`, [B,S,M,R] without one of `left` [B,M]."""
         unit, value = self._terms(told)
         left_unit, left_value = self._terms(left)
-        gram = unit.mT @ unit
-        moment = (unit * value).sum(dim=2, keepdim=True) - left_unit * left_value
-
+        moment = (unit * value).sum(dim=2, keepdim=True)
         seen = (told.given[:, :, None] * functional.embedding(told.item, self.projection)).sum(dim=1, keepdim=True)
-        seen = seen - left.given[:, :, None] * functional.embedding(left.item, self.projection)
-        count = told.given.sum(dim=1, keepdim=True)[:, :, None] - left.given[:, :, None]
+        left_seen = left.given[:, :, None] * functional.embedding(left.item, self.projection)
+        count = told.given.sum(dim=1)[:, None, None]
+        return fold_in.means(
+            unit.mT @ unit,
+            self._prior(seen, count) + moment,
+            left_unit,
+            self._prior(seen - left_seen, count - left.given[:, :, None]) + moment - left_unit * left_value,
+        )
+
+    def _prior(self, seen: Tensor, count: Tensor) -> Tensor:
+        """Prior means [B,S,M,R] from projected masks [B,M,F] of `count` [B,M,1] ones."""
         features = (seen / count.clamp(min=1).sqrt() - self.projection_mean) * (count / (count + TELLING))
-        prior = features[:, None] @ self.prior_weight + self.prior_bias
-
-        def multiply(vector: Tensor) -> Tensor:
-            """Times the posterior precision."""
-            inner = (left_unit * vector).sum(dim=3, keepdim=True)
-            return vector + vector @ gram - left_unit * inner
-
-        diagonal = 1 + unit.square().sum(dim=2, keepdim=True) - left_unit.square()
-        return prior + conjugate_gradients(multiply, moment - multiply(prior) + prior, diagonal, STEPS)
+        return features[:, None] @ self.prior_weight + self.prior_bias
 
     def ratings(self, hidden: Tensor) -> Tensor:
         """Predicted ratings of all items [B,I] from hidden units [B,S,R]."""
@@ -119,30 +114,10 @@ class GaussianMachine(nn.Module):
 
     def _terms(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Factors [B,S,N,R] and ratings [B,S,N,1] in units of the noise."""
-        root = (functional.embedding(told.item, self.root_precision) * told.given[:, :, None]).transpose(1, 2)[
-            :, :, :, None
-        ]
+        root = functional.embedding(told.item, self.root_precision) * told.given[:, :, None]
+        root = root.transpose(1, 2)[:, :, :, None]
         value = (told.rating - self.centre) * self.inverse_scale
         return root * self._factors(told.item), root * value[:, None, :, None]
-
-
-def conjugate_gradients(multiply: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, steps: int) -> Tensor:
-    """Solve A x = `right` over the last axis by a fixed number of steps from zero, preconditioned by A's diagonal.
-
-    A right side of zeros gives zeros.
-    """
-    solution = torch.zeros_like(right)
-    residual, scaled = right, right / diagonal
-    direction, length = scaled, (right * scaled).sum(dim=-1, keepdim=True)
-    for _ in range(steps):
-        product = multiply(direction)
-        step = length / (direction * product).sum(dim=-1, keepdim=True).clamp(min=CONVERGED)
-        solution = solution + step * direction
-        residual = residual - step * product
-        scaled = residual / diagonal
-        before, length = length, (residual * scaled).sum(dim=-1, keepdim=True)
-        direction = scaled + length / before.clamp(min=CONVERGED) * direction
-    return solution
 
 
 def fit(machine: GaussianMachine, settings: GaussianSettings, data: RatingData, *, quiet: bool = False) -> None:

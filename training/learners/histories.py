@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -24,18 +23,11 @@ class Histories:
         return cls(item_index.clamp(min=0).long(), rating, given, given * (rating >= liked).to(rating.dtype))
 
     def left_out(self, target: Tensor) -> Histories:
-        """What machines are to leave out of these histories, one at a time, [B,1+M]: first nothing, then each rating.
+        """What is to be left out of these histories, one at a time: each rating [B,N], or nothing [B,0].
 
-        M is N, or 0 where there are no targets [B,K]: then nobody asks what ratings add, and it costs nothing.
+        The latter where there are no targets [B,K]: then nobody asks what ratings add, and it costs nothing.
         """
         count = target.shape[1]
         # 2K // (K + 1) is 0 for none and 1 for any; the exporter takes a minimum with 1 to be 1.
         each = self.item.shape[1] * (2 * count // (count + 1))
-        return Histories(
-            *(torch.cat((first, all[:, :each]), dim=1) for first, all in (
-                (self.item[:, :1], self.item),
-                (self.rating[:, :1], self.rating),
-                (0 * self.given[:, :1], self.given),
-                (0 * self.liked[:, :1], self.liked),
-            ))
-        )  # fmt: skip
+        return Histories(self.item[:, :each], self.rating[:, :each], self.given[:, :each], self.liked[:, :each])

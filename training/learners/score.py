@@ -20,14 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.learners.gaussian import GaussianMachine, conjugate_gradients
+from training.learners import fold_in
+from training.learners.gaussian import GaussianMachine
 from training.learners.histories import Histories
 from training.learners.integer import integer_product
 from training.learners.lateral import Lateral
 from training.learners.rbm import Rbm
 
-STEPS = 16
-"""Of conjugate gradients."""
 SHARPNESS = 100
 """Of the softplus that keeps estimates of a probability positive."""
 
@@ -99,21 +98,15 @@ class HiddenExpert(nn.Module):
         self.weight = nn.Parameter(turned.float(), requires_grad=False)
         self.strength = machine.strength
 
-    def forward(self, told: Histories, left: Histories) -> Tensor:
-        """Means [B,M,H] from what is `told`, each time without one of `left` [B,M]."""
+    def forward(self, told: Histories, left: Histories) -> tuple[Tensor, Tensor]:
+        """Means [B,1,H] from what is `told`, and [B,M,H] without one of `left` [B,M]."""
         rows, strength = self._terms(told)
         left_rows, left_strength = self._terms(left)
-        # Every item counts as one that is not rated already, with strength 1; an entry that is padding changes nothing.
+        # Every item counts as one that is not rated already, with strength 1; an entry that is padding adds nothing.
         gram = ((strength - told.given[:, :, None]) * rows).mT @ rows
-        left_more = left_strength - left.given[:, :, None]
-        towards = (strength * rows).sum(dim=1, keepdim=True) - left_strength * left_rows
-
-        def multiply(vector: Tensor) -> Tensor:
-            inner = (left_rows * vector).sum(dim=2, keepdim=True)
-            return vector + vector @ gram - left_more * inner * left_rows
-
-        diagonal = 1 + gram.diagonal(dim1=1, dim2=2)[:, None] - left_more * left_rows.square()
-        return conjugate_gradients(multiply, towards, diagonal, STEPS)
+        right = (strength * rows).sum(dim=1, keepdim=True)
+        left_unit = (left_strength - left.given[:, :, None]).sqrt() * left_rows
+        return fold_in.means(gram, right, left_unit, right - left_strength * left_rows)
 
     def _terms(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Rows [B,N,H] of the items, and strengths [B,N,1], 0 where none is given."""
@@ -121,8 +114,7 @@ class HiddenExpert(nn.Module):
 
 
 class Score(nn.Module):
-    """item_index int32 [B,N], -1 pads, rating [B,N], target int32 [B,K] -> score, predicted_rating [B,I], gain [B,K,N].
-    """
+    """item_index int32 [B,N], -1 pads, rating [B,N], target int32 [B,K] -> score, predicted_rating [B,I], gain [B,K,N]."""
 
     def __init__(
         self,
@@ -142,14 +134,16 @@ class Score(nn.Module):
     def forward(self, item_index: Tensor, rating: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         told, target = Histories.read(item_index, rating, self.liked), target.long()
         left = told.left_out(target)
-        sums, means, tastes = self.lateral(told), self.hidden(told, left), self.rater(told, left)
+        sums = self.lateral(told)
+        mean, mean_without = self.hidden(told, left)
+        taste, taste_without = self.rater(told, left)
 
-        predicted = self.rater.ratings(tastes[:, :, 0])
-        score = self._score(sums[:, self.lateral.place], means[:, 0] @ self.hidden.weight.T, predicted, self.prior)
+        predicted = self.rater.ratings(taste[:, :, 0])
+        score = self._score(sums[:, self.lateral.place], mean[:, 0] @ self.hidden.weight.T, predicted, self.prior)
         without = self._score(
-            self.lateral.of(target, sums, left)[:, :, 1:],
-            functional.embedding(target, self.hidden.weight) @ means[:, 1:].mT,
-            self.rater.ratings_of(target, tastes[:, :, 1:]),
+            self.lateral.of(target, sums, left),
+            functional.embedding(target, self.hidden.weight) @ mean_without.mT,
+            self.rater.ratings_of(target, taste_without),
             self.prior[target][:, :, None],
         )
         return score, predicted, score.gather(1, target)[:, :, None] - without
