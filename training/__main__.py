@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,23 +96,23 @@ def run(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     found = _find(options)
-    version = _newest(options, found)
+    version = _newest(options, found.version_name)
     print(f"{found.version_name} version {version.manifest.version}, {version.folder}")
     data, _ = _data(options, found)
     _check(version, data)
-    _print(options, _measured(options, found, data).evaluate(_graphs(version), data))
+    _print(options, _measured(options, found, data, {}).evaluate(_graphs(version), data))
 
 
 def card(options: argparse.Namespace) -> None:
     from training.card import prose
 
     found = _find(options)
-    version = _newest(options, found)
+    version = _newest(options, found.version_name)
     data, owned = _data(options, found)
     _check(version, data)
     if owned is not None:
         found = own.introduced(found, owned, version.manifest.tasks)
-    written = prose(version.manifest, found.not_for, _graphs(version), data, _log(options))
+    written = prose(version.manifest, found, _graphs(version), data, _log(options))
     folder = _store(options).describe(found.version_name, version.manifest.version, written)
     print(f"Wrote {folder / 'card.md'} with {len(written) - 1} figures.")
 
@@ -184,7 +184,8 @@ def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner
 
     graphs, recordings = exporter.export(learner)
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
-    found = _measured(options, found, data)
+    parts = {name: _ablated(learner, change) for name, change in learner.ablations.items()} if options.baselines else {}
+    found = _measured(options, found, data, parts)
     path = publish(found, learner, data, outcome, graphs, recordings, _store(options), _log(options))
     number = int(path.name)
     _print(options, verify(path, found.version_name, number).manifest.metrics)
@@ -199,20 +200,31 @@ def _find(options: argparse.Namespace) -> Recipe[Any]:
     return replace(found, published_as=options.name)
 
 
-def _newest(options: argparse.Namespace, found: Recipe[Any]) -> Version:
-    name = found.version_name
+def _newest(options: argparse.Namespace, name: str) -> Version:
     versions = _store(options).find().get(name)
     if not versions:
         raise UsageError(f"no version of {name} in {[str(folder) for folder in _store(options).folders]}")
     return verify(versions[max(versions)], name, max(versions))
 
 
-def _measured(options: argparse.Namespace, found: Recipe[Any], data: Any) -> Recipe[Any]:
-    """The recipe, made to measure beside every baseline if that was asked for."""
+def _ablated(learner: Any, change: Mapping[str, Any]) -> Any:
+    """The learner's graphs with other settings of the export."""
+    from training import export as exporter
+    from training.graphs import Graphs
+
+    settings = learner.settings
+    learner.settings = settings.model_copy(update=change)
+    graphs, _ = exporter.export(learner)
+    learner.settings = settings
+    return Graphs(graphs)
+
+
+def _measured(options: argparse.Namespace, found: Recipe[Any], data: Any, parts: Mapping[str, Any]) -> Recipe[Any]:
+    """The recipe, made to measure beside every baseline if that was asked for, and beside graphs of `parts` by name."""
     compare = found.compare
     if not options.baselines or compare is None:
         return found
-    others = _others(options, found, data)
+    others = {**parts, **_others(options, found, data)}
 
     def beside_all(graphs: Any, data: Any) -> list[Metric]:
         return compare(graphs, data, others)
@@ -221,16 +233,18 @@ def _measured(options: argparse.Namespace, found: Recipe[Any], data: Any) -> Rec
 
 
 def _others(options: argparse.Namespace, found: Recipe[Any], data: Any) -> dict[str, Any]:
-    """Graphs of the newest versions of the other recipes of this kind, if made from the same data."""
+    """Graphs of the newest versions of other names that do the same, if made from the same data."""
     others: dict[str, Any] = {}
-    for name in recipe.names():
-        if name == found.version_name or recipe.find(name).compare is not found.compare:
-            continue
+    made = {name for name in recipe.names() if recipe.find(name).compare is found.compare}
+    for name in sorted({*_store(options).find(), *made} - {found.version_name}):
         try:
-            version = _newest(options, recipe.find(name))
+            version = _newest(options, name)
+            if version.manifest.made_by.recipe not in made:
+                continue
             _check(version, data)
         except (BrokenVersion, UsageError) as error:
-            print(f"left out: {error}")
+            if name in made:
+                print(f"left out: {error}")
         else:
             others[f"{name} {version.manifest.version}"] = _graphs(version)
     return others

@@ -12,28 +12,30 @@ from models.manifest import AnyTask, Baseline, Denoise, Encode, Generate, MadeBy
 from training import figures
 from training.figures.figure import Figure
 from training.graphs import Graphs
+from training.recipe import Recipe
 
 
-def prose(manifest: Manifest, not_for: str, graphs: Graphs, data: Any, log: bytes = b"") -> dict[str, bytes]:
+def prose(manifest: Manifest, recipe: Recipe[Any], graphs: Graphs, data: Any, log: bytes = b"") -> dict[str, bytes]:
     """`card.md` and `figures/...` of a version, the same bytes for the same arguments.
 
     `data` are those that it was trained and measured on; `log` is the run's `metrics.jsonl`.
     """
     drawn = figures.draw(manifest, graphs, data, log)
-    text = card(manifest, not_for, drawn)
+    text = card(manifest, recipe, drawn)
     return {"card.md": text.encode(), **{f"figures/{figure.name}.png": figure.png for figure in drawn}}
 
 
-def card(manifest: Manifest, not_for: str, drawn: Sequence[Figure] = ()) -> str:
+def card(manifest: Manifest, recipe: Recipe[Any], drawn: Sequence[Figure] = ()) -> str:
     """The card as Markdown."""
     sections = {
+        "What it is": recipe.about,
         "How good it is": _tables(manifest.metrics)
         + "\n\n`±` is the standard error, bold the best. All was measured on the exported graphs, by onnxruntime.",
         "What to look at": "\n\n".join(
             f"![{figure.alt}](figures/{figure.name}.png)\n\n{figure.caption}" for figure in drawn
         ),
         "Made for": "\n".join(f"- `{task.task}`: {_intended(task)}" for task in manifest.tasks),
-        "Not for": not_for,
+        "Not for": recipe.not_for,
         "How it was made": _making(manifest.made_by),
         "Data and licence": "\n".join(f"- {name.capitalize()}: {text}" for name, text in manifest.credit),
     }

@@ -34,6 +34,8 @@ class Recipe(Generic[Data]):
     evaluate: Callable[[Graphs, Data], list[Metric]]
     not_for: str
     """What the model should not be used for, for its card."""
+    about: str = ""
+    """What its parts are in the terms of the field, for its card, in Markdown."""
     compare: Callable[[Graphs, Data, Mapping[str, Graphs]], list[Metric]] | None = None
     published_as: str | None = None
     """The name of its versions, where that is not the recipe's."""

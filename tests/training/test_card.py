@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from training.card import card, comparison
 from training.figures.figure import Figure
 
 ROOT = Path(__file__).parents[2]
+PLAIN = replace(recipe.find("digits-vae"), not_for="Nothing.")
 
 
 def test_the_card_tells_what_the_manifest_holds() -> None:
@@ -34,7 +36,7 @@ def test_the_card_tells_what_the_manifest_holds() -> None:
             ),
         ),
     )
-    text = card(manifest, "Commercial use.")
+    text = card(manifest, replace(PLAIN, not_for="Commercial use.", about="Two parts."))
     assert text.startswith("# movies-rbm\n\nRanks films.\n")
     assert (
         "On held-out users, 1,234 samples: fold-in.\n\n"
@@ -42,6 +44,7 @@ def test_the_card_tells_what_the_manifest_holds() -> None:
         "| NDCG@10 (higher is better) | **0.3142 ± 0.012** | 0.176 ± 0.02 | 0.01 |\n"
     ) in text
     assert "\n## Not for\n\nCommercial use.\n" in text
+    assert "\n## What it is\n\nTwo parts.\n" in text
     assert "`python -m training run by-hand`: 3 steps" in text
     for value in (manifest.credit.data, manifest.credit.source, manifest.credit.licence, manifest.credit.citation):
         assert f": {value}\n" in text
@@ -73,7 +76,7 @@ def test_measures_of_one_protocol_share_a_table_with_a_column_for_each_baseline(
             metric("d", "by night", standard_error=3.9e-05),
         )
     )
-    text = card(manifest, "Nothing.")
+    text = card(manifest, PLAIN)
     assert (
         "On photographs, 10 samples: by day.\n\n"
         "| measure | this model | none | median | best |\n|---|--:|--:|--:|--:|\n"
@@ -103,7 +106,7 @@ def test_bold_is_the_best_of_a_row() -> None:
     )
     assert (
         "| a (lower is better) | **0.5** | 1 |  |\n| b (higher is better) | 0.5 | **0.75 ± 0.01** | **0.75** |\n"
-    ) in card(manifest, "Nothing.")
+    ) in card(manifest, PLAIN)
 
 
 def test_what_is_paired_stands_in_one_table() -> None:
@@ -128,7 +131,7 @@ def test_what_is_paired_stands_in_one_table() -> None:
     )
     manifest, _ = versions.recommend(metrics=metrics)
     table, _, below = comparison(metrics).partition("\n\n")
-    assert comparison(metrics) in card(manifest, "Nothing.")
+    assert comparison(metrics) in card(manifest, PLAIN)
     lines = table.splitlines()
     assert len({len(line) for line in lines}) == 1, "it can be read as it is"
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
@@ -153,7 +156,7 @@ def test_tables_are_whole() -> None:
     for build in (versions.recommend, versions.denoise, versions.encode_and_generate):
         manifest, _ = build(metrics=(metric("a | b", "p", "x|y", "two\nlines"),), settings={"words": "a|b", "n": 1})
         tables: list[list[str]] = [[]]
-        for line in card(manifest, "Nothing.").splitlines():
+        for line in card(manifest, PLAIN).splitlines():
             if line.startswith("|"):
                 tables[-1].append(line)
             elif tables[-1]:
@@ -173,7 +176,7 @@ def test_tables_are_whole() -> None:
     ],
 )
 def test_what_it_is_made_for_is_what_the_manifest_allows(build: Callable[[], versions.Built], told: str) -> None:
-    assert f"\n## Made for\n\n{told}\n\n## Not for\n" in card(build()[0], "Nothing.")
+    assert f"\n## Made for\n\n{told}\n\n## Not for\n" in card(build()[0], PLAIN)
 
 
 def test_figures_are_shown_with_their_words_and_none_leave_no_heading() -> None:
@@ -182,8 +185,9 @@ def test_figures_are_shown_with_their_words_and_none_leave_no_heading() -> None:
     assert (
         "\n\n![Rows of digits](figures/samples.png)\n\nLook at them."
         "\n\n![Bars](figures/errors.png)\n\nLook again.\n\n## Made for\n"
-    ) in card(manifest, "Nothing.", drawn)
-    assert "What to look at" not in card(manifest, "Nothing.")
+    ) in card(manifest, PLAIN, drawn)
+    assert "What to look at" not in card(manifest, PLAIN)
+    assert "What it is" not in card(manifest, PLAIN)
 
 
 @pytest.mark.parametrize("name", recipe.names())

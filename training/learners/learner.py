@@ -41,6 +41,8 @@ class Learner(nn.Module, ABC, Generic[SettingsT]):
     """
 
     family: ClassVar[str]
+    ablations: ClassVar[Mapping[str, Mapping[str, float]]] = {}
+    """Settings under which the graphs leave out a part of the model, by the name of what is left."""
 
     def __init__(self, settings: SettingsT, data_sha256: str) -> None:
         """`data_sha256` is the hash of the training data: a run goes on with no other."""

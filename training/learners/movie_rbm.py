@@ -10,7 +10,8 @@ A user enters by the own ratings (fold-in): there is no table of users.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -52,6 +53,12 @@ class MovieRbm(Recommender[MovieRbmSettings]):
 
     family = "restricted-boltzmann-machine"
     explains = True
+    # Gains suit an expert that is alone. The lateral weights know how popular an item is; without them the prior tells.
+    ablations: ClassVar[Mapping[str, Mapping[str, float]]] = {
+        "this model without lateral weights": {"lateral_gain": 0.0, "hidden_gain": 1.3, "prior_gain": 0.5},
+        "this model without its RBM": {"lateral_gain": 1.3, "hidden_gain": 0.0},
+        "this model without p(liked)": {"spread": 0.0},
+    }
 
     def __init__(self, settings: MovieRbmSettings, data: RatingData) -> None:
         super().__init__(settings, data)

@@ -114,7 +114,10 @@ class HiddenExpert(nn.Module):
 
 
 class Score(nn.Module):
-    """item_index int32 [B,N], -1 pads, rating [B,N], target int32 [B,K] -> score, predicted_rating [B,I], gain [B,K,N]."""
+    """item_index int32 [B,N] (-1 pads), rating [B,N] and target int32 [B,K] -> score, predicted_rating [B,I] and gain.
+
+    gain [B,K,N] is what each rating adds to the score of each target.
+    """
 
     def __init__(
         self,
