@@ -114,7 +114,10 @@ class HiddenExpert(nn.Module):
 
 
 class Score(nn.Module):
-    """item_index int32 [B,N], -1 pads, rating [B,N], target int32 [B,K] -> score, predicted_rating [B,I], gain [B,K,N]."""
+    """From item_index int32 [B,N], where -1 pads, rating [B,N] and target int32 [B,K].
+
+    To score [B,I], predicted_rating [B,I] and gain [B,K,N].
+    """
 
     def __init__(
         self,

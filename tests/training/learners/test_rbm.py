@@ -231,11 +231,9 @@ def single() -> None:
 
 def test_a_batch_holds_users_of_the_training_part(single: None) -> None:
     learner, train = tiny.learner("movies-rbm"), tiny.twin("movies-rbm").train
-    rows, of_user = tuple[int, bool], train.user
-    users: list[list[rows]] = [
-        list(zip(train.item[of_user == user].tolist(), (train.rating[of_user == user] >= 4).tolist(), strict=True))
-        for user in range(train.users)
-    ]
+    users: list[list[tuple[int, bool]]] = [[] for _ in range(train.users)]
+    for user, item, rating in zip(train.user.tolist(), train.item.tolist(), train.rating.tolist(), strict=True):
+        users[user].append((item, rating >= 4))
     torch.manual_seed(0)
     row, item, liked = learner.draw()
     assert (row.diff() >= 0).all()
