@@ -69,7 +69,8 @@ def fit(ratings: Ratings, liked: float, frequent: NDArray[np.int64], ridge: floa
 
 def quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
     """int8 [V,O] and a scale for each output [O], whose product is nearest to `weight`."""
-    scale = weight.abs().amax(dim=0).clamp(min=1e-12) / 127
+    least = weight.new_full((1, weight.shape[1]), 1e-12)  # as a row: there may be no weights at all
+    scale = torch.cat((weight.abs(), least)).amax(dim=0) / 127
     return torch.round(weight / scale).to(torch.int8), scale
 
 

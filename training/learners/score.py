@@ -65,7 +65,7 @@ class LateralExpert(nn.Module):
     def forward(self, told: Histories) -> Tensor:
         """Sums [B,L+1]. The units become a dense row, because gathering weights would take [B,N,L] of memory."""
         on = torch.cat(self._rows(told), dim=1)
-        units = torch.zeros(len(on), len(self.weight), dtype=torch.uint8)
+        units = torch.zeros(on.shape[0], len(self.weight), dtype=torch.uint8)  # not len(on): it would fix the batch
         units = units.scatter(1, on, torch.ones_like(on, dtype=torch.uint8))
         return integer_product(units, self.weight).float() * self.scale
 
