@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from models.manifest import Recommend
 from training.data.ratings import RatingData, Ratings
@@ -107,7 +110,7 @@ def _popularity(score: Scores, data: RatingData, targets: Ratings) -> Figure:
     group = np.empty(len(share), np.int64)
     group[order] = np.minimum((before * GROUPS).astype(np.int64), GROUPS - 1)
 
-    def shares(items: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Scores:
+    def shares(items: NDArray[np.integer[Any]]) -> Scores:
         return 100 * np.bincount(group[items], minlength=GROUPS) / max(1, len(items))
 
     figure, (panel,) = plot.panels()

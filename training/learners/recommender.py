@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,19 +25,20 @@ class Recommender(Learner[SettingsT]):
     def __init__(self, settings: SettingsT, data: RatingData) -> None:
         super().__init__(settings, data.sha256)
         self.data = data
-        order = np.argsort(data.train.user, kind="stable")
-        ends = np.cumsum(np.bincount(data.train.user, minlength=data.train.users))
-        self.users = np.split(order, ends[:-1])
-        """Places in the table of each user's ratings."""
+        self.count = torch.bincount(torch.from_numpy(data.train.user))
+        self.start = self.count.cumsum(0) - self.count
+        """Number [U] of each user's ratings, and the place in the table of the first of them."""
         self.item = torch.from_numpy(data.train.item)
         self.rating = torch.from_numpy(data.train.rating)
         self.liked = torch.from_numpy(data.train.rating >= data.liked)
 
     def draw_users(self) -> tuple[Tensor, Tensor]:
         """The rows (0 to batch_size) and the places in the table of all ratings of random users, both int64 [R]."""
-        chosen = [self.users[user] for user in torch.randint(len(self.users), (self.settings.batch_size,)).tolist()]
-        rows = np.repeat(np.arange(len(chosen)), [len(cells) for cells in chosen])
-        return torch.from_numpy(rows), torch.from_numpy(np.concatenate(chosen))
+        chosen = torch.randint(len(self.count), (self.settings.batch_size,))
+        count = self.count[chosen]
+        rows = torch.repeat_interleave(torch.arange(len(chosen)), count)
+        step = torch.arange(len(rows)) - (count.cumsum(0) - count)[rows]
+        return rows, self.start[chosen][rows] + step
 
     def examples(self) -> list[Batch]:
         """Inputs of `score`: item_index int32 [B,N] (-1 pads), rating [B,N] and, if it explains, target int32 [B,K]."""

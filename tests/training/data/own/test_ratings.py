@@ -281,6 +281,29 @@ def test_of_equal_times_the_last_in_the_file_counts(file: Path) -> None:
     assert triples(own.data) == ten_higher(table)
 
 
+@pytest.mark.parametrize("times", [True, False])
+def test_of_many_repeated_ratings_the_last_ones_count(file: Path, times: bool) -> None:
+    rng = np.random.default_rng(1)
+    user, item = rng.integers(USERS, size=4_000), rng.integers(ITEMS, size=4_000)
+    rating, time = rng.integers(1, 6, size=4_000), rng.integers(5, size=4_000)
+    table = np.column_stack((user, item, rating, *([time] if times else []))).tolist()
+    own = read(file, spell(table, header="user,item,rating,timestamp" if times else "user,item,rating"))
+    last: dict[tuple[int, int], tuple[int, int]] = {}
+    for row in table:
+        key, when = (row[0], row[1]), row[3] if times else 0
+        if when >= last.get(key, (0, 0))[0]:
+            last[key] = when, row[2]
+    assert size(own.data) == len(last)
+    told = f"{4_000 - len(last):,} ratings of an item that its user rated again"
+    assert any(told in line for line in own.told)
+    parts = (own.data.train, own.data.cells, own.data.foldin, own.data.targets)
+    found = sorted(
+        zip(np.concatenate([part.item for part in parts]), np.concatenate([part.rating for part in parts]), strict=True)
+    )
+    place = {known.id: number for number, known in enumerate(own.data.items)}
+    assert found == sorted((place[str(item)], rating) for (_, item), (_, rating) in last.items())
+
+
 @pytest.mark.parametrize("time", ["yesterday", "2020-13-01", "nan", "inf", "12:30"])
 def test_a_time_that_is_none_makes_a_bad_row(file: Path, time: str) -> None:
     table: Rows = [[*row, 1_000 + place] for place, row in enumerate(rows())]
