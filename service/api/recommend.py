@@ -91,8 +91,8 @@ DIVERSITY = (
     f"likeness to an item before it. Scores are scaled to 0..1 over those {POOL}; likeness is the cosine of what "
     "liking either item adds to all scores. In the answer `score` is this sum, scaled back to the scores of those "
     f"{POOL}, and the items after them follow by their own. 0: by score alone. The trade: a list that repeats itself "
-    "less, and hits less often. With the shipped movies-rbm, 0.3 costs some 2 per cent of NDCG@10, 0.5 an eighth, 1 "
-    "more than half."
+    "less, and hits less often. With the shipped movies-rbm, 0.3 costs some 1 per cent of NDCG@10, 0.5 some 9, 1 more "
+    "than half."
 )
 NOVELTY = (
     f"Prefers the less popular among the {POOL} items of the best scores: these are put in the order of (1 - novelty) "
@@ -100,8 +100,7 @@ NOVELTY = (
     f"both are scaled to 0..1 over those {POOL}. With `diversity`, this sum takes the score's place there. In the "
     f"answer `score` is this sum, scaled back to the scores of those {POOL}, and the items after them follow by their "
     "own. 0: by score alone. The trade: items that the user knows less likely already, and likes less likely. With the "
-    "shipped movies-rbm, 0.1 costs next to nothing of NDCG@10, 0.3 some 5 per cent, 0.5 more than a third, 1 nine "
-    "tenths."
+    "shipped movies-rbm, 0.1 costs nothing of NDCG@10, 0.3 some 1 per cent, 0.5 more than a third, 1 nine tenths."
 )
 
 
