@@ -190,6 +190,21 @@ def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner
     number = int(path.name)
     _print(options, verify(path, found.version_name, number).manifest.metrics)
     print(f"Published {found.version_name} version {number}: {path}")
+    if options.ratings is not None and (worse := behind(verify(path, found.version_name, number).manifest.metrics)):
+        print(
+            f"It is worse than what is simpler: {'; '.join(worse)}. To withdraw it, delete its folder. Other settings, "
+            "such as fewer steps, or more data may do better."
+        )
+
+
+def behind(metrics: tuple[Metric, ...]) -> list[str]:
+    """Where the model is behind one that it stands beside, by more than the standard error."""
+    return [
+        f"{metric.name} {metric.value:.4g}, {baseline.name} {baseline.value:.4g}"
+        for metric in metrics
+        for baseline in metric.baselines
+        if (metric.value - baseline.value) * (1 if metric.better == "lower" else -1) > (metric.standard_error or 0)
+    ]
 
 
 def _find(options: argparse.Namespace) -> Recipe[Any]:
