@@ -58,7 +58,7 @@ class Side:
     """The users or the items: their ratings in order, their features and the present draw of what belongs to them."""
 
     def __init__(
-        self, own: NDArray[np.int64], other: NDArray[np.int64], rating: Tensor, features: Tensor, rank: int
+        self, own: NDArray[np.integer], other: NDArray[np.integer], rating: Tensor, features: Tensor, rank: int
     ) -> None:
         """`own`, `other` and `rating` are the columns of the ratings [N]; `features` [n,F] bear this side's rows."""
         order = np.argsort(own, kind="stable")

@@ -117,9 +117,12 @@ def predict(graphs: Graphs, history: Ratings, cells: Ratings, other: float, rows
     Never holds more than `rows` users with all items: there may be many of both.
     """
     predicted = np.full(len(cells.user), other, np.float64)
-    for start, outputs in _blocks(graphs, history, rows):
-        here = np.flatnonzero((cells.user >= start) & (cells.user < start + rows) & (cells.item >= 0))
-        predicted[here] = outputs["predicted_rating"][cells.user[here] - start, cells.item[here]]
+    asked, user = np.unique(cells.user, return_inverse=True)
+    theirs = history.take(np.isin(history.user, asked))
+    theirs = Ratings(np.searchsorted(asked, theirs.user).astype(np.int32), theirs.item, theirs.rating)
+    for start, outputs in _blocks(graphs, theirs, rows):
+        here = np.flatnonzero((user >= start) & (user < start + rows) & (cells.item >= 0))
+        predicted[here] = outputs["predicted_rating"][user[here] - start, cells.item[here]]
     return predicted
 
 

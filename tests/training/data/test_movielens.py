@@ -10,7 +10,7 @@ from models.items import Item
 from training.data import movielens
 from training.data.ratings import RatingData, Ratings
 from training.data.source import DataError
-from training.metrics import raters, ranking
+from training.metrics import ranking, raters
 
 MOVIES = """1::Toy Story (1995)::Animation|Comedy
 2::Postman, The (Il Postino) (1994)::Drama

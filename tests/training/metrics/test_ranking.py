@@ -144,6 +144,7 @@ def test_folding_in_scores_every_user_by_their_own_history() -> None:
             "score",
             item_index=data.foldin.item[mine][None].astype(np.int32),
             rating=data.foldin.rating[mine][None].astype(np.float32),
+            target=np.zeros((1, 0), np.int32),
         )
         assert np.allclose(alone["score"][0], score[user], rtol=0, atol=1e-5)
         assert np.allclose(alone["predicted_rating"][0], predicted[user], rtol=0, atol=1e-5)
