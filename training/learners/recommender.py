@@ -51,7 +51,7 @@ class Recommender(Learner[SettingsT]):
             inputs = (item, rating, torch.randint(count, (rows, targets), dtype=torch.int32))
             return inputs if self.explains else inputs[:2]
 
-        return [example(2, 7, 3), example(1, 1, 1), example(5, 40, 2), example(3, 9, 0)]
+        return [example(2, 7, 3), example(3, 9, 0), example(1, 1, 1), example(5, 40, 2)]
 
     def tasks(self) -> tuple[Recommend, ...]:
         return (

@@ -95,7 +95,9 @@ class HiddenExpert(nn.Module):
         size = weight.shape[1]
         lower = torch.linalg.cholesky(torch.eye(size, dtype=torch.float64) + weight.T @ weight)
         turned = torch.linalg.solve_triangular(lower, weight.T, upper=False).T
-        self.weight = nn.Parameter(turned.float(), requires_grad=False)
+        # Made anew for every export, so it is rounded here to what versions store.
+        self.register_buffer("weight", turned.half().float())
+        self.weight: Tensor
         self.strength = machine.strength
 
     def forward(self, told: Histories, left: Histories) -> tuple[Tensor, Tensor]:
