@@ -27,8 +27,8 @@ from service.runtime.session import Arrays, Device, Session, cuda_hindrance, cud
 
 ROWS = 1, 8, 64
 """Rows of a call. One of more rows than the graph takes is several runs, as in the service."""
-FREE = {"H": 256, "W": 256, "N": 20}
-"""Sizes of the axes that a caller's data decide: pixels of a picture, ratings of a history."""
+FREE = {"H": 256, "W": 256, "N": 20, "K": 0}
+"""Sizes of the axes that a caller's data decide: pixels of a picture, ratings of a history, items to explain."""
 FEWEST = 3
 """Times that a call is repeated at least. Its latency is the median."""
 REPEATS = 20

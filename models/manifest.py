@@ -119,16 +119,17 @@ class Recommend(Task):
     """The rating that an item sent as merely liked counts for."""
     max_ratings: Annotated[int, Field(ge=1)]
     """The largest padded history, N."""
+    explains: bool
+    """Whether `score` also takes K target items and gives what each rating adds to their scores: the score with all
+    ratings minus that without this one, 0 for padding. It costs nothing where K is 0."""
 
     def signatures(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        history = _tensors(item_index="int32 B N", rating="float32 B N")
-        return {
-            "score": (
-                history,
-                _tensors(score=f"float32 B {self.items}", predicted_rating=f"float32 B {self.items}"),
-            ),
-            "explain": (history | _tensors(target="int32 B K"), _tensors(gain="float32 B K N")),
-        }
+        inputs = _tensors(item_index="int32 B N", rating="float32 B N")
+        outputs = _tensors(score=f"float32 B {self.items}", predicted_rating=f"float32 B {self.items}")
+        if self.explains:
+            inputs |= _tensors(target="int32 B K")
+            outputs |= _tensors(gain="float32 B K N")
+        return {"score": (inputs, outputs)}
 
     @model_validator(mode="after")
     def _scale(self) -> Recommend:
@@ -256,12 +257,24 @@ class MadeBy(Closed):
     seconds: Annotated[float, Field(ge=0)]
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class Baseline(Closed):
-    """The same measure of something simpler, on the same data."""
+    """The same measure of something else, on the same data. The last three fields are spelled only where known.
+
+    The paired difference is the version's value minus this one, its error that of differences
+    within a sampling unit, such as a user.
+    """
 
     name: Text
     value: float
     standard_error: float | None = None
+    paired_difference: Annotated[float | None, Field(exclude_if=_absent)] = None
+    paired_error: Annotated[float | None, Field(ge=0, exclude_if=_absent)] = None
+    seconds: Annotated[float | None, Field(ge=0, exclude_if=_absent)] = None
+    """Of fitting it."""
 
 
 class Metric(Closed):

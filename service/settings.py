@@ -91,7 +91,10 @@ class Settings(BaseSettings):
     max_count: Annotated[int, Field(ge=1, le=2**20)] = 1000
     """Items in one list: for a user, of a search, of those alike."""
     max_reason_rows: Annotated[int, Field(ge=1, le=2**20)] = 1000
-    """Ratings in one recommend call that asks for reasons; each costs a run of the graph."""
+    """Ratings in one recommend call that asks for reasons; each costs a run of the graph.
+
+    Of a model that explains itself: thousands of pairs of a rating and an item of the list.
+    """
     max_pictures: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 1000
     """Pictures of one generate call."""
 

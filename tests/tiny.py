@@ -22,7 +22,17 @@ from training.recipe import Recipe
 torch.set_num_threads(1)  # networks this small lose by sharing work, most of all on a busy machine
 
 SETTINGS = {
-    "restricted-boltzmann-machine": ["hidden=8", "rating_hidden=6", "batch_size=16"],
+    "restricted-boltzmann-machine": [
+        "hidden=4",
+        "rating_hidden=3",
+        "projections=3",
+        "chains=1",
+        "burn_in=2",
+        "samples=2",
+        "spacing=1",
+        "frequent_least=10",
+        "batch_size=16",
+    ],
     "autoencoder": ["hidden=8", "rating_hidden=6", "batch_size=16"],
     "denoising-autoencoder": ["channels=4,8", "blocks=1", "crop=32", "batch_size=4"],
     "variational-autoencoder": ["latent_size=4", "channels=4,6", "hidden=16", "blocks=1", "batch_size=16"],

@@ -86,23 +86,20 @@ def recommend(
     max_ratings: int = 64,
     hidden: int = 6,
     seed: int = 1,
-    explain: bool = False,
+    explains: bool = False,
     **facts: Any,
 ) -> Built:
-    """An RBM's mean-field step: hidden = sigmoid(sum of rated rows of W), score = hidden V + b.
-
-    `explain` adds the graph that tells what each rating gave each target: a stand-in that is
-    linear in the ratings (`W[item] . V[:, target]`).
-    """
+    """An RBM's mean-field step: hidden = sigmoid(sum of rated rows of W), score = hidden V + b."""
     rows = film_items() if items is None else tuple(items)
     task = Recommend.declare(
-        dict.fromkeys(["score", "explain"] if explain else ["score"], max_batch),
+        {"score": max_batch},
         items=len(rows),
         attributes={"genres": "list", "year": "number"},
         rating_low=0.5,
         rating_high=5.0,
         liked=4.0,
         max_ratings=max_ratings,
+        explains=explains,
     )
     draw = np.random.default_rng(seed)
     weights = {
@@ -128,38 +125,37 @@ def recommend(
         ("Gather", "into row", "rows"),
         ("Mul", "rows told_column", "parts"),
     ]
+    score = [
+        *rated,
+        ("ReduceSum", "parts over_ratings", "total", {"keepdims": 0}),
+        ("Sigmoid", "total", "hidden"),
+        ("MatMul", "hidden out_of", "free"),
+        ("Add", "free bias", "score"),
+        ("Sigmoid", "score", "share"),
+        ("Mul", "share width", "above_low"),
+        ("Add", "above_low low", "predicted_rating"),
+    ]
+    gain = [
+        ("Unsqueeze", "total over_ratings", "total_row"),
+        ("Sub", "total_row parts", "total_without"),
+        ("Sigmoid", "total_without", "hidden_without"),
+        ("MatMul", "hidden_without out_of", "free_without"),
+        ("Sub", "free_row free_without", "gain_of_all"),
+        ("Transpose", "gain_of_all", "gain_by_item", {"perm": [0, 2, 1]}),
+        ("Cast", "target", "target_long", {"to": onnx.TensorProto.INT64}),
+        ("Unsqueeze", "target_long last", "target_places"),
+        ("GatherND", "gain_by_item target_places", "gain", {"batch_dims": 1}),
+    ]
+    if explains:
+        score += [("Unsqueeze", "free over_ratings", "free_row"), *gain]
     files = {
         "items.csv": table.write(rows, task.attributes),
-        "score.onnx": _onnx(
-            task.graphs["score"],
-            [
-                *rated,
-                ("ReduceSum", "parts over_ratings", "total", {"keepdims": 0}),
-                ("Sigmoid", "total", "hidden"),
-                ("MatMul", "hidden out_of", "free"),
-                ("Add", "free bias", "score"),
-                ("Sigmoid", "score", "share"),
-                ("Mul", "share width", "above_low"),
-                ("Add", "above_low low", "predicted_rating"),
-            ],
-            constants,
-        ),
+        "score.onnx": _onnx(task.graphs["score"], score, constants),
     }
     index = np.array([[0, 1, 2, -1], [3, -1, -1, -1], [-1, -1, -1, -1]], np.int32)
     inputs = {"score": {"item_index": index, "rating": np.where(index < 0, 0, 4.5).astype(np.float32)}}
-    if explain:
-        constants["out_of"] = np.ascontiguousarray(constants["out_of"].T)
-        files["explain.onnx"] = _onnx(
-            task.graphs["explain"],
-            [
-                *rated,
-                ("Gather", "out_of target", "targets"),
-                ("Transpose", "parts", "parts_last", {"perm": [0, 2, 1]}),
-                ("MatMul", "targets parts_last", "gain"),
-            ],
-            constants,
-        )
-        inputs["explain"] = inputs["score"] | {"target": np.array([[4, 5]] * 3, np.int32)}
+    if explains:
+        inputs["score"]["target"] = np.array([[4, 5]] * 3, np.int32)
     return _version(name, "rbm", [task], files, inputs, facts)
 
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ examples:
   python -m training run digits-vae --data-dir ~/data
   python -m training run photo-dae --data-dir ~/data --budget 20m --set channels=16,32,64
   python -m training train movies-rbm --data-dir ~/data --resume
-  python -m training evaluate movies-rbm --data-dir ~/data
+  python -m training evaluate movies-rbm --data-dir ~/data --baselines
   python -m training card movies-rbm --data-dir ~/data
   python -m training run movies-rbm --ratings ratings.csv --items films.csv --name my-films
   python -m training run digits-vae --pictures pets --side 64 --name my-pets
@@ -95,23 +96,23 @@ def run(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     found = _find(options)
-    version = _newest(options, found)
+    version = _newest(options, found.version_name)
     print(f"{found.version_name} version {version.manifest.version}, {version.folder}")
     data, _ = _data(options, found)
     _check(version, data)
-    _print(found.evaluate(_graphs(version), data))
+    _print(options, _measured(options, found, data, {}).evaluate(_graphs(version), data))
 
 
 def card(options: argparse.Namespace) -> None:
     from training.card import prose
 
     found = _find(options)
-    version = _newest(options, found)
+    version = _newest(options, found.version_name)
     data, owned = _data(options, found)
     _check(version, data)
     if owned is not None:
         found = own.introduced(found, owned, version.manifest.tasks)
-    written = prose(version.manifest, found.not_for, _graphs(version), data, _log(options))
+    written = prose(version.manifest, found, _graphs(version), data, _log(options))
     folder = _store(options).describe(found.version_name, version.manifest.version, written)
     print(f"Wrote {folder / 'card.md'} with {len(written) - 1} figures.")
 
@@ -183,24 +184,85 @@ def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner
 
     graphs, recordings = exporter.export(learner)
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
+    parts = {name: _ablated(learner, change) for name, change in learner.ablations.items()} if options.baselines else {}
+    found = _measured(options, found, data, parts)
     path = publish(found, learner, data, outcome, graphs, recordings, _store(options), _log(options))
     number = int(path.name)
-    _print(list(verify(path, found.version_name, number).manifest.metrics))
+    _print(options, verify(path, found.version_name, number).manifest.metrics)
     print(f"Published {found.version_name} version {number}: {path}")
+    if options.ratings is not None and (worse := behind(verify(path, found.version_name, number).manifest.metrics)):
+        print(
+            f"It is worse than what is simpler: {'; '.join(worse)}. To withdraw it, delete its folder. Other settings, "
+            "such as fewer steps, or more data may do better."
+        )
+
+
+def behind(metrics: tuple[Metric, ...]) -> list[str]:
+    """Where the model is behind one that it stands beside, by more than the standard error."""
+    return [
+        f"{metric.name} {metric.value:.4g}, {baseline.name} {baseline.value:.4g}"
+        for metric in metrics
+        for baseline in metric.baselines
+        if (metric.value - baseline.value) * (1 if metric.better == "lower" else -1) > (metric.standard_error or 0)
+    ]
 
 
 def _find(options: argparse.Namespace) -> Recipe[Any]:
     found = recipe.find(options.recipe)
     own.check(options, found)
+    if options.baselines and found.compare is None:
+        raise UsageError(f"--baselines: {found.name} is measured beside all of its baselines anyway")
     return replace(found, published_as=options.name)
 
 
-def _newest(options: argparse.Namespace, found: Recipe[Any]) -> Version:
-    name = found.version_name
+def _newest(options: argparse.Namespace, name: str) -> Version:
     versions = _store(options).find().get(name)
     if not versions:
         raise UsageError(f"no version of {name} in {[str(folder) for folder in _store(options).folders]}")
     return verify(versions[max(versions)], name, max(versions))
+
+
+def _ablated(learner: Any, change: Mapping[str, Any]) -> Any:
+    """The learner's graphs with other settings of the export."""
+    from training import export as exporter
+    from training.graphs import Graphs
+
+    settings = learner.settings
+    learner.settings = settings.model_copy(update=change)
+    graphs, _ = exporter.export(learner)
+    learner.settings = settings
+    return Graphs(graphs)
+
+
+def _measured(options: argparse.Namespace, found: Recipe[Any], data: Any, parts: Mapping[str, Any]) -> Recipe[Any]:
+    """The recipe, made to measure beside every baseline if that was asked for, and beside graphs of `parts` by name."""
+    compare = found.compare
+    if not options.baselines or compare is None:
+        return found
+    others = {**parts, **_others(options, found, data)}
+
+    def beside_all(graphs: Any, data: Any) -> list[Metric]:
+        return compare(graphs, data, others)
+
+    return replace(found, evaluate=beside_all)
+
+
+def _others(options: argparse.Namespace, found: Recipe[Any], data: Any) -> dict[str, Any]:
+    """Graphs of the newest versions of other names that do the same, if made from the same data."""
+    others: dict[str, Any] = {}
+    made = {name for name in recipe.names() if recipe.find(name).compare is found.compare}
+    for name in sorted({*_store(options).find(), *made} - {found.version_name}):
+        try:
+            version = _newest(options, name)
+            if version.manifest.made_by.recipe not in made:
+                continue
+            _check(version, data)
+        except (BrokenVersion, UsageError) as error:
+            if name in made:
+                print(f"left out: {error}")
+        else:
+            others[f"{name} {version.manifest.version}"] = _graphs(version)
+    return others
 
 
 def _check(version: Version, data: Any) -> None:
@@ -250,7 +312,12 @@ def _folder(options: argparse.Namespace) -> Path:
     return (options.runs or RUNS) / (options.name or options.recipe)
 
 
-def _print(metrics: list[Metric]) -> None:
+def _print(options: argparse.Namespace, metrics: Sequence[Metric]) -> None:
+    if options.baselines:
+        from training.card import comparison
+
+        print(comparison(metrics))
+        return
     for metric in metrics:
         error = f" ± {metric.standard_error:.2g}" if metric.standard_error is not None else ""
         how = f"{metric.data}, {metric.samples:,}, {metric.better} is better"
@@ -295,7 +362,7 @@ def arguments_parser() -> argparse.ArgumentParser:
             epilog=OWN.format(verb=verb),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        one.set_defaults(command=command)
+        one.set_defaults(command=command, baselines=False)
         one.add_argument("recipe", metavar="RECIPE", help="a name from `list`")
         data = one.add_argument_group("the data that the recipe names")
         data.add_argument("--data-dir", type=Path, metavar="DIR", help="your local copy of them")
@@ -306,6 +373,12 @@ def arguments_parser() -> argparse.ArgumentParser:
             "--name", type=own.name, metavar="NAME", help="of the model (default: RECIPE, served by default)"
         )
         made.add_argument("--models", type=Path, metavar="DIR", help="where versions lie (default: HARMONIUM_MODELS)")
+        if verb in ("run", "export", "evaluate"):
+            made.add_argument(
+                "--baselines",
+                action="store_true",
+                help="of a recommender: measure beside every baseline, which are fitted first (MovieLens 1M: a minute)",
+            )
         if verb == "evaluate":
             continue
         how = one.add_argument_group("the run")

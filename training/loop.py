@@ -30,6 +30,10 @@ PACE_STEPS = 20
 """Steps that are timed before a budget in seconds becomes a number of steps."""
 
 
+PREPARE = -2
+"""Numbers the draws of `Learner.prepare` as a step's number does those of a step; -1 are those of a fresh learner."""
+
+
 class Diverged(Exception):
     """A loss or a gradient is not finite; the last checkpoint is from before."""
 
@@ -52,12 +56,16 @@ class Unfinished(Exception):
 
 @dataclass
 class Run:
-    """Where a run stands. `seconds` counts training only, over all its sittings; `device` is that of the last."""
+    """Where a run stands. `seconds` counts training only, over all its sittings; `device` is that of the last.
+
+    `prepared` of these seconds went before the first step.
+    """
 
     steps: int
     device: str
     step: int = 0
     seconds: float = 0.0
+    prepared: float = 0.0
     average: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     rows: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
     """Figures of the steps since the last line of the log."""
@@ -96,6 +104,10 @@ def train(
         _trim(folder / LOG, run.step)
     else:
         _no_other_run(folder / CHECKPOINT)
+        begun = time.monotonic()
+        seed(settings.seed, PREPARE)
+        learner.prepare()
+        run.seconds = run.prepared = time.monotonic() - begun
         run.average = {name: value.detach().clone() for name, value in _averaged(learner)}
         (folder / LOG).unlink(missing_ok=True)
     learner.train()
@@ -114,7 +126,8 @@ def train(
             now = time.monotonic()
             run.seconds = before + now - started
             if not paced and run.step == PACE_STEPS and budget:
-                run.steps = max(PACE_STEPS, round(budget / (run.seconds / run.step)))
+                pace = (run.seconds - run.prepared) / run.step
+                run.steps = max(PACE_STEPS, round((budget - run.prepared) / pace))
                 bar.total, paced = run.steps, True
             bar.update()
             if len(run.rows) >= max(1, run.steps // 200) or run.step == run.steps:
@@ -245,6 +258,7 @@ def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
             "steps": run.steps,
             "step": run.step,
             "seconds": run.seconds,
+            "prepared": run.prepared,
             "device": run.device,
             "rows": run.rows,
         },
@@ -260,7 +274,11 @@ def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
     learner.load_state_dict(state["weights"])
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
-    return Run(state["steps"], state["device"], state["step"], state["seconds"], state["average"], state["rows"])
+    return Run(
+        state["steps"], state["device"], state["step"], state["seconds"],
+        state.get("prepared", 0.0),  # a checkpoint of an older release has none
+        state["average"], state["rows"],
+    )  # fmt: skip
 
 
 def _no_other_run(path: Path) -> None:

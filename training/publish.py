@@ -77,7 +77,7 @@ def publish(
         tasks=tasks,
         sample=Sample(tolerance=tolerance),
     )
-    return store.publish(manifest, files, prose(manifest, recipe.not_for, runner, data, log))
+    return store.publish(manifest, files, prose(manifest, recipe, runner, data, log))
 
 
 def _revision() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,7 +21,10 @@ Data = TypeVar("Data")
 
 @dataclass(frozen=True)
 class Recipe(Generic[Data]):
-    """`evaluate` measures the exported graphs on held-out data, beside the baselines."""
+    """`evaluate` measures the exported graphs on held-out data, beside baselines that cost little.
+
+    `compare`, where a task has it, does the same beside all of them and other versions, by name.
+    """
 
     name: str
     summary: str
@@ -31,6 +34,9 @@ class Recipe(Generic[Data]):
     evaluate: Callable[[Graphs, Data], list[Metric]]
     not_for: str
     """What the model should not be used for, for its card."""
+    about: str = ""
+    """What its parts are in the terms of the field, for its card, in Markdown."""
+    compare: Callable[[Graphs, Data, Mapping[str, Graphs]], list[Metric]] | None = None
     published_as: str | None = None
     """The name of its versions, where that is not the recipe's."""
 

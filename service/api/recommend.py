@@ -28,12 +28,12 @@ from service.runtime.ranking import (
     order,
     rounded,
 )
+from service.runtime.reasons import strongest
 from service.settings import MOST_RATINGS, MOST_USERS, Settings
 
 router = APIRouter()
-MOST_REASONS = 5
-REASON_ROWS = 16
-"""Ratings that are left out, one at a time, in one go."""
+GAINS_PER_ROW = 1000
+"""Gains of a graph that explains itself which count as one run of another."""
 MOST_LISTED = 10_000
 """Ids in `allow` and in `deny`."""
 MOST_ENTRIES = 1000
@@ -91,8 +91,8 @@ DIVERSITY = (
     f"likeness to an item before it. Scores are scaled to 0..1 over those {POOL}; likeness is the cosine of what "
     "liking either item adds to all scores. In the answer `score` is this sum, scaled back to the scores of those "
     f"{POOL}, and the items after them follow by their own. 0: by score alone. The trade: a list that repeats itself "
-    "less, and hits less often. With the shipped movies-rbm, 0.3 costs some 2 per cent of NDCG@10, 0.5 an eighth, 1 "
-    "more than half."
+    "less, and hits less often. With the shipped movies-rbm, 0.3 costs some 1 per cent of NDCG@10, 0.5 some 9, 1 more "
+    "than half."
 )
 NOVELTY = (
     f"Prefers the less popular among the {POOL} items of the best scores: these are put in the order of (1 - novelty) "
@@ -100,8 +100,7 @@ NOVELTY = (
     f"both are scaled to 0..1 over those {POOL}. With `diversity`, this sum takes the score's place there. In the "
     f"answer `score` is this sum, scaled back to the scores of those {POOL}, and the items after them follow by their "
     "own. 0: by score alone. The trade: items that the user knows less likely already, and likes less likely. With the "
-    "shipped movies-rbm, 0.1 costs next to nothing of NDCG@10, 0.3 some 5 per cent, 0.5 more than a third, 1 nine "
-    "tenths."
+    "shipped movies-rbm, 0.1 costs nothing of NDCG@10, 0.3 some 1 per cent, 0.5 more than a third, 1 nine tenths."
 )
 
 
@@ -147,7 +146,7 @@ async def recommend(request: Request) -> Response:
         await asyncio.sleep(0)  # many users do not hold up other callers
     if faults:
         raise InvalidFields(faults[: call.MAX_FAULTS])
-    rows = await model.infer("score", [history.row(task.max_ratings) for history in histories], clock)
+    rows = await model.infer("score", [history.row(task) for history in histories], clock)
     with clock.stage("encode"):
         listable = catalogue.listable(ask.allow, ask.deny, rules)
     users: list[dict[str, Any]] = []
@@ -155,7 +154,8 @@ async def recommend(request: Request) -> Response:
         users.append(await _user(ask, model, catalogue, history, row, listable, clock))
         await asyncio.sleep(0)
     with clock.stage("encode"):
-        return call.json_answer({"users": users}, model)
+        unknown = catalogue.unknown_values(rules)
+        return call.json_answer({"users": users} | ({"unknown_values": unknown} if unknown else {}), model)
 
 
 async def _user(
@@ -183,7 +183,7 @@ async def _user(
     with clock.stage("encode"):
         scores = rounded(told).tolist()
         ratings = rounded(np.clip(row["predicted_rating"][page], task.rating_low, task.rating_high)).tolist()
-        items = [
+        items: list[dict[str, Any]] = [
             {
                 **catalogue.answers[place],
                 "score": scores[rank],
@@ -193,8 +193,9 @@ async def _user(
             for rank, place in enumerate(page.tolist())
         ]
     if ask.reasons:
-        reasons = await _reasons(model, catalogue, history, score[page], page, clock)
-        items = [item | {"reasons": reason} for item, reason in zip(items, reasons, strict=True)]
+        found = await strongest(model, history, score, page, clock) if history.index and items else [[]] * len(items)
+        for item, best in zip(items, found, strict=True):
+            item["reasons"] = [{"item": catalogue.items[history.index[which]].id, "gain": gain} for which, gain in best]
     return {
         "source": "model" if history.index else "popularity",
         "unknown_items": history.unknown,
@@ -231,30 +232,6 @@ async def _rearranged(
     return np.concatenate([pool[places], rest]), np.concatenate([low + (high - low) * values, score[rest]])
 
 
-async def _reasons(
-    model: Model,
-    catalogue: Catalogue,
-    history: History,
-    score: NDArray[Any],
-    page: NDArray[np.intp],
-    clock: Clock,
-) -> list[list[dict[str, Any]]]:
-    """For every item of the page what each rating added to its score: the score with it minus that without it."""
-    if not history.index:
-        return [[] for _ in page]
-    longest, places = catalogue.task.max_ratings, range(len(history.index))
-    without: list[NDArray[Any]] = []
-    for start in places[::REASON_ROWS]:  # of each row only the page is kept, however many items there are
-        rows = [history.without(place).row(longest) for place in places[start : start + REASON_ROWS]]
-        without += [row["score"][page] for row in await model.infer("score", rows, clock)]
-    gains = rounded(score - np.stack(without))
-    best = np.argsort(-gains, axis=0, kind="stable")[:MOST_REASONS]
-    return [
-        [{"item": catalogue.items[history.index[who]].id, "gain": float(gains[who, rank])} for who in best[:, rank]]
-        for rank in range(len(page))
-    ]
-
-
 def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
     """What the schema cannot know: limits that are settings, and the model's own."""
     if len(ask.users) > settings.max_users:
@@ -273,9 +250,13 @@ def _check(ask: RecommendRequest, task: Recommend, settings: Settings) -> None:
     if rows > settings.max_call_ratings:
         detail = f"{rows} ratings and likes; {settings.max_call_ratings} are allowed in one call"
         raise _over("users", "HARMONIUM_MAX_CALL_RATINGS", detail)
-    if ask.reasons and rows > settings.max_reason_rows:
-        detail = f"are given for at most {settings.max_reason_rows} ratings a call; these are {rows}"
-        raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
+    if ask.reasons:
+        most, asked, what = settings.max_reason_rows, rows, "ratings"
+        if task.explains:
+            most, asked, what = most * GAINS_PER_ROW, rows * ask.count, "pairs of a rating and an item"
+        if asked > most:
+            detail = f"are given for at most {most} {what} a call; these are {asked}"
+            raise _over("reasons", "HARMONIUM_MAX_REASON_ROWS", detail)
 
 
 def _count(data: bytes, settings: Settings) -> None:

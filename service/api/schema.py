@@ -59,6 +59,10 @@ class RecommendAnswer(Answer):
     model: str
     version: int
     users: list[UserList]
+    unknown_values: Annotated[
+        dict[str, list[str]],
+        Field(description="By attribute, what `filter` names and no item has; only where there is any."),
+    ] = {}
 
 
 class Item(Answer):

@@ -36,7 +36,10 @@ class Waiting(Generic[Ask, Answer]):
     """Rows in the order of arrival, by key; the keys take turns."""
 
     def __init__(self, max_batch: int, max_cost: int, setting: str, max_run: int | None = None) -> None:
-        """The work that waits costs at most `max_cost`; a batch of several rows, where it is given, `max_run`."""
+        """The work that waits costs at most `max_cost`; a batch of more than two rows, where it is given, `max_run`.
+
+        Two cost what one does: the graph runs a lone row twice, see `Session.run_rows_alike`.
+        """
         self.max_batch, self.max_cost, self.setting = max_batch, max_cost, setting
         self.max_run = max_run
         self.cost = 0
@@ -47,7 +50,7 @@ class Waiting(Generic[Ask, Answer]):
 
     def most(self, cost: int) -> int:
         """Rows in the largest batch of rows that cost so much each."""
-        return self.max_batch if self.max_run is None else max(1, min(self.max_batch, self.max_run // cost))
+        return self.max_batch if self.max_run is None else min(self.max_batch, max(2, self.max_run // cost))
 
     def admit(self, entries: Sequence[Entry[Ask, Answer]]) -> None:
         """Queue all the entries or none. An empty queue admits any call: its size was checked before.

@@ -17,14 +17,16 @@ from service.runtime.ranking import Catalogue
 from service.runtime.session import Arrays, Device, NoDevice, Session, cuda_sentence, has_cuda
 from service.settings import Settings
 
-RUN_RATINGS = 32_768
+RUN_RATINGS = 4096
 """Ratings, padding included, in one run of a recommender: the graph gathers a row of weights for each."""
+GAINS_PER_RATING = 8
+"""Gains that cost what a rating does."""
 RUN_SCORES = 2**15
 """Scores in one run of a recommender: a row has one for every item, and costs little else. It holds the loop."""
 RUN_PIXELS = 2**14
 """Pixels in one run of an encoder, which takes as long for many pictures as for each alone, and holds the loop.
 
-These three were measured on a CPU and hold for CUDA too: a run there also keeps the loop until its results are back.
+These were measured on a CPU and hold for CUDA too: a run there also keeps the loop until its results are back.
 """
 
 Row = dict[str, NDArray[Any]]
@@ -89,20 +91,27 @@ class Model:
             return tuple(array.shape for array in row.values())
 
         def cost(row: Arrays) -> int:
-            return row["item_index"].size if graph == "score" else 1
+            if graph != "score":
+                return 1
+            return row["item_index"].size + (row["item_index"].size * _targets(row)) // GAINS_PER_RATING
 
         session, max_run = self.sessions[graph], RUN_RATINGS if graph == "score" else None
         counted = self._metrics.batch_rows.labels(self.name, graph)
 
         def run(rows: list[Arrays]) -> list[Row | Exception]:
             counted.observe(len(rows))
-            if max_batch == 1:
-                return session.run_rows(rows)
+            if max_batch == 1 or _targets(rows[0]):
+                # Gains are for each rating and target, so a batch saves nothing; alone a row's bits are its own.
+                return [answer for row in rows for answer in session.run_rows([row])]
             return session.run_rows_alike(rows, waiting.most(cost(rows[0])))
 
         waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_MAX_QUEUE_{unit.upper()}", max_run)
         self.waiting[graph] = unit, waiting
         self._batchers[graph] = Batcher(run, waiting, shapes, cost)
+
+
+def _targets(row: Arrays) -> int:
+    return row["target"].size if "target" in row else 0
 
 
 def _start(version: Version, asked: Asked) -> tuple[Device, dict[str, Session], str | None]:

@@ -41,9 +41,9 @@ class Profiles:
             Overloaded, Deadline, NotFinite: of the graph.
         """
         task = self._catalogue.task
-        rows = [History((place,), (task.liked,)).row(task.max_ratings) for place in places]
+        rows = [History((place,), (task.liked,)).row(task) for place in places]
         if self._nobody is None:
-            (row,) = await self._score([History((), ()).row(task.max_ratings)], clock)
+            (row,) = await self._score([History((), ()).row(task)], clock)
             self._nobody = row["score"]
         return [row["score"] - self._nobody for row in await self._score(rows, clock)]
 

@@ -34,20 +34,21 @@ class History:
             self.rating[:place] + self.rating[place + 1 :],
         )
 
-    def row(self, longest: int) -> dict[str, NDArray[Any]]:
-        """The graph's inputs for one row, padded with -1.
+    def row(self, task: Recommend, target: Sequence[int] | NDArray[np.intp] = ()) -> dict[str, NDArray[Any]]:
+        """The graph's inputs for one row, padded with -1. `target`: items whose scores a graph that does it explains.
 
-        Lengths are powers of two (at most `longest`), so that histories of similar length
+        Lengths are powers of two (at most the model's largest), so that histories of similar length
         run together and a short one never pays for a long one.
         """
         size = SHORTEST if self.index else 1
         while size < len(self.index):
             size *= 2
-        size = min(size, longest)
+        size = min(size, task.max_ratings)
         index, rating = np.full(size, -1, np.int32), np.zeros(size, np.float32)
         index[: len(self.index)] = self.index
         rating[: len(self.index)] = self.rating
-        return {"item_index": index, "rating": rating}
+        row = {"item_index": index, "rating": rating}
+        return row | {"target": np.array(target, np.int32)} if task.explains else row
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,16 @@ class Catalogue:
             for entry in set(rule.none):
                 mask &= ~self._having(name, entry)
         return mask
+
+    def unknown_values(self, rules: Rules) -> dict[str, list[str]]:
+        """By attribute, what rules name and no item has: mostly a slip, such as another case."""
+        found: dict[str, list[str]] = {}
+        for name, rule in rules.items():
+            if isinstance(rule, ListRule):
+                named = dict.fromkeys((*rule.any, *rule.all, *rule.none))
+                if unknown := [entry for entry in named if entry not in self._lists[name]]:
+                    found[name] = unknown
+        return found
 
     def _places(self, ids: Iterable[str]) -> list[int]:
         return [self.index[item] for item in ids if item in self.index]

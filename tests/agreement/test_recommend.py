@@ -150,12 +150,23 @@ def test_reasons_are_at_most_five(client: httpx.Client) -> None:
     assert {len(asked(item, "reasons")) for item in recommended(client, user, reasons=True)["items"]} == {5}
 
 
-def test_gain_is_the_score_with_the_item_minus_without_it(client: httpx.Client) -> None:
-    first = recommended(client, reasons=True)["items"][0]
-    for reason in asked(first, "reasons"):
-        others: api.User = {"ratings": [rating for rating in RATINGS if rating["item"] != reason["item"]]}
-        without = recommended(client, others, allow=[first["item"]])["items"][0]
-        assert reason["gain"] == pytest.approx(first["score"] - without["score"], abs=1e-3)
+def test_gain_is_the_score_with_the_item_minus_without_it(client: httpx.Client, catalogue: dict[str, api.Item]) -> None:
+    ratings: list[api.Rating] = [
+        {"item": item, "rating": 1 + place % 5} for place, item in enumerate(sorted(catalogue)[::300])
+    ]
+    listed = recommended(client, {"ratings": ratings}, reasons=True)["items"]
+    page: api.RecommendOptions = {"allow": [item["item"] for item in listed], "count": len(listed)}
+    without: list[api.User] = [{"ratings": [rating for rating in ratings if rating != left]} for left in ratings]
+    scores = {
+        left["item"]: {item["item"]: item["score"] for item in user["items"]}
+        for left, user in zip(ratings, api.recommend(client, without, **page).value["users"], strict=True)
+    }
+    for item in listed:
+        gains = {left: item["score"] - score[item["item"]] for left, score in scores.items()}
+        told = asked(item, "reasons")
+        best = sorted(gains.values(), reverse=True)[: len(told)]
+        assert [gains[reason["item"]] for reason in told] == pytest.approx(best, abs=1e-3)
+        assert [reason["gain"] for reason in told] == pytest.approx(best, abs=1e-3)
 
 
 def test_nothing_known_gives_no_reasons(client: httpx.Client) -> None:

@@ -27,7 +27,7 @@ def measure(zoo: Path, **settings: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_graph_repeats_its_sample_and_is_measured(tmp_path: Path) -> None:
     store = Store([tmp_path])
-    for built in (recommend(), encode_and_generate()):
+    for built in (recommend(explains=True), encode_and_generate()):
         store.publish(*built)
     done = measure(tmp_path, device="cpu")
     assert done.returncode == 0, done.stderr

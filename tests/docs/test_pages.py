@@ -24,7 +24,7 @@ def test_commands_print_what_the_page_shows(name: str, checkout: Checkout) -> No
         line = step.line.replace("http://127.0.0.1:8000", checkout.address)
         done = subprocess.run(
             ["bash", "-c", line], cwd=checkout.folder, env=checkout.environment, capture_output=True, text=True,
-            timeout=120, check=False,
+            timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{step.line}\n{done.stderr}"
         assert step.matches(done.stdout), f"{name} shows\n\n{step.line}{step.shown}\nbut it printed\n{done.stdout}"

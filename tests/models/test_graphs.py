@@ -15,7 +15,7 @@ from tests.models import reproducible
 MANIFEST, FILES = versions.encode()
 ENCODE, DECLARED = FILES["encode.onnx"], MANIFEST.graphs["encode"]
 BUILT = [
-    versions.recommend(explain=True),
+    versions.recommend(explains=True),
     versions.denoise(grey=True),
     versions.encode_and_generate(classes=3),
     versions.generate(classes=0),

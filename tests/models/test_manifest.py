@@ -11,7 +11,7 @@ from tests import versions
 from tests.models import reproducible
 
 BUILT = {
-    "recommend": versions.recommend(explain=True)[0],
+    "recommend": versions.recommend(explains=True)[0],
     "denoise": versions.denoise(grey=True)[0],
     "encode": versions.encode()[0],
     "generate": versions.generate()[0],
@@ -44,6 +44,19 @@ def spell(tree: Tree) -> bytes:
 def test_what_was_written_is_read(name: str) -> None:
     manifest = BUILT[name]
     assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+
+
+def test_what_is_not_known_of_a_baseline_is_not_spelled() -> None:
+    """So that manifests from before these fields are spelled as they were."""
+    known = {"paired_difference": 0.01, "paired_error": 0.002, "seconds": 4.5}
+    for facts in ({}, *({name: value} for name, value in known.items()), known):
+        baseline = {"name": "chance", "value": 0.1, "standard_error": None} | facts
+        tree = json.loads(ENCODE) | {"metrics": [json.loads(json.dumps(versions.METRIC)) | {"baselines": [baseline]}]}
+        assert Manifest.from_bytes(spell(tree)).to_bytes() == spell(tree)
+        tree["metrics"][0]["baselines"][0] |= dict.fromkeys(known.keys() - facts.keys())
+        if known.keys() != facts.keys():
+            with pytest.raises(ManifestError, match="canonical spelling"):
+                Manifest.from_bytes(spell(tree))
 
 
 @given(
@@ -219,7 +232,7 @@ def test_a_graph_of_another_task_is_refused() -> None:
 
 
 def test_a_rating_scale_needs_a_width() -> None:
-    facts = {"items": 3, "attributes": {}, "max_ratings": 8}
+    facts = {"items": 3, "attributes": {}, "max_ratings": 8, "explains": False}
     with pytest.raises(ValueError, match="must have a width"):
         Recommend.declare({"score": 4}, rating_low=1.0, liked=1.0, rating_high=1.0, **facts)
     assert Recommend.declare({"score": 4}, rating_low=0.0, liked=1.0, rating_high=1.0, **facts).liked == 1.0

@@ -91,7 +91,7 @@ def test_a_broken_sample_is_refused(data: bytes, reason: str) -> None:
 
 BUILT = {
     "recommend": versions.recommend(),
-    "explain": versions.recommend(explain=True),
+    "explain": versions.recommend(explains=True),
     "denoise": versions.denoise(grey=True),
     "encode": versions.encode(),
     "generate": versions.generate(),

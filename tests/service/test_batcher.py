@@ -139,4 +139,4 @@ def test_a_batch_of_several_rows_keeps_to_the_bound_of_a_run() -> None:
 
     assert asyncio.run(rows_of_runs(10)) == [5]
     assert asyncio.run(rows_of_runs(40)) == [2, 2, 1]
-    assert asyncio.run(rows_of_runs(150)) == [1, 1, 1, 1, 1]
+    assert asyncio.run(rows_of_runs(150)) == [2, 2, 1]

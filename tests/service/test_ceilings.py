@@ -21,7 +21,7 @@ from service.app import create_app
 from service.metrics import Metrics
 from service.runtime.clock import Clock
 from service.runtime.library import Library
-from service.runtime.model import RUN_SCORES
+from service.runtime.model import GAINS_PER_RATING, RUN_SCORES
 from service.runtime.ranking import Catalogue, History, ListRule
 from service.settings import MOST_IMAGES, MOST_PICTURES, MOST_RATINGS, MOST_USERS, Settings
 from service.state import State
@@ -241,7 +241,7 @@ async def test_a_run_of_a_large_recommender_leaves_turns_of_the_loop_to_others(t
     Store([tmp_path]).publish(*recommend(items=items, max_batch=64))
     library = Library(Settings(models=str(tmp_path)), Metrics())
     model = next(iter(library.scan().loaded("movies-rbm").values()))
-    row = History((3,), (5.0,)).row(64)
+    row = History((3,), (5.0,)).row(model.task(Recommend))
 
     async def turns(rows: int) -> int:
         run = asyncio.ensure_future(model.infer("score", [row] * rows, Clock(60)))
@@ -253,3 +253,15 @@ async def test_a_run_of_a_large_recommender_leaves_turns_of_the_loop_to_others(t
 
     together = RUN_SCORES // len(items)
     assert await turns(3 * together) - await turns(together) == 2
+
+
+async def test_what_explains_waits_for_what_it_costs(tmp_path: Path) -> None:
+    Store([tmp_path]).publish(*recommend(explains=True))
+    model = next(iter(Library(Settings(models=str(tmp_path)), Metrics()).scan().loaded("movies-rbm").values()))
+    history, task = History((3,), (5.0,)), model.task(Recommend)
+    for targets, cost in ((0, 8), (2 * GAINS_PER_RATING, 8 + 2 * 8)):
+        run = asyncio.ensure_future(model.infer("score", [history.row(task, range(targets))], Clock(60)))
+        await asyncio.sleep(0)
+        assert model.waiting["score"][1].cost == cost
+        (row,) = await run
+        assert row["gain"].shape == (targets, 8)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.store import Store
+from service.runtime import reasons
 from service.runtime.ranking import POOL
 from tests.models import reproducible
 from tests.service.conftest import refused, serving
@@ -137,6 +138,13 @@ def test_filters(client: httpx.Client, rules: Any, fits: Any) -> None:
     assert user["total"] == len(user["items"])
 
 
+def test_a_value_that_no_item_has_is_told(client: httpx.Client) -> None:
+    genres = {"any": ["comedy", "Comedy"], "all": ["Drama"], "none": ["Westen", "comedy"]}
+    rules = {"genres": genres, "year": {"to": 1970}}
+    assert ask(client, filter=rules).json()["unknown_values"] == {"genres": ["comedy", "Westen"]}
+    assert "unknown_values" not in ask(client, filter={"genres": {"any": ["Comedy"]}}).json()
+
+
 def test_reasons_are_the_scores_without_each_rating(client: httpx.Client) -> None:
     items = ["1196", "260", "1", "5", "6", "7", "8"]
     ratings = [{"item": item, "rating": 0.5 + place / 2} for place, item in enumerate(items)]
@@ -152,6 +160,50 @@ def test_reasons_are_the_scores_without_each_rating(client: httpx.Client) -> Non
         best = sorted(gains.values(), reverse=True)[:5]
         assert [reason["gain"] for reason in told] == pytest.approx(best, abs=2e-4)
         assert [gains[reason["item"]] for reason in told] == pytest.approx(best, abs=2e-4)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """The same weights twice: `told` has a graph that explains itself, `tried` has not."""
+    folder = tmp_path_factory.mktemp("both")
+    for name, explains in (("told", True), ("tried", False)):
+        Store([folder]).publish(*recommend(name=name, explains=explains))
+    with serving(folder) as (_, client):
+        yield client
+
+
+@pytest.mark.parametrize("slices", ["one", "many"])
+@pytest.mark.parametrize("rated", [1, 7, 8, 40])
+def test_reasons_that_the_graph_tells_are_those_of_leaving_out(
+    both: httpx.Client, rated: int, slices: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if slices == "many":
+        monkeypatch.setattr(reasons, "SLICE", 3 * 8)  # three items of a history of eight, one of a longer one
+    ratings = [{"item": item.id, "rating": 0.5 + place % 10 / 2} for place, item in enumerate(film_items()[:rated])]
+    fields = {"count": 11, "offset": 2, "include_rated": True, "reasons": True, "diversity": 0.2}
+    (told,) = lists(both, {"ratings": ratings}, model="told", **fields)
+    (tried,) = lists(both, {"ratings": ratings}, model="tried", **fields)
+    assert ids(told) == ids(tried)
+    for one, other in zip(told["items"], tried["items"], strict=True):
+        assert len(one["reasons"]) == min(rated, 5)
+        assert [reason["gain"] for reason in one["reasons"]] == pytest.approx(
+            [reason["gain"] for reason in other["reasons"]], abs=2e-4
+        )
+        assert [reason["item"] for reason in one["reasons"]] == [reason["item"] for reason in other["reasons"]]
+
+
+def test_reasons_are_the_same_whoever_asks_at_the_same_time(both: httpx.Client) -> None:
+    users = [{"liked": [item.id for item in film_items()[who : who + 6]]} for who in range(30)]
+    alone = [lists(both, user, model="told", reasons=True)[0] for user in users]
+    assert lists(both, *users, model="told", reasons=True) == alone
+    with concurrent.futures.ThreadPoolExecutor(8) as callers:
+        found = callers.map(lambda user: lists(both, user, model="told", reasons=True)[0], users)
+        assert list(found) == alone
+
+
+@pytest.mark.parametrize("name", ["told", "tried"])
+def test_an_empty_page_has_no_reasons(both: httpx.Client, name: str) -> None:
+    assert lists(both, model=name, reasons=True, offset=100)[0]["items"] == []
 
 
 def test_reasons_of_one_rating_and_of_none(client: httpx.Client) -> None:
@@ -323,6 +375,14 @@ def test_limits_name_their_setting(client: httpx.Client) -> None:
     refused(ask(client, {"liked": ["1"] * 65}), 422, "invalid-fields", "/users/0")  # the model's own limit
     many = [{"liked": ["1"] * 50}] * 21
     refused(ask(client, *many, reasons=True), 422, "invalid-fields", "/reasons", setting="HARMONIUM_MAX_REASON_ROWS")
+
+
+def test_a_graph_that_explains_itself_gives_more_reasons(both: httpx.Client) -> None:
+    many = [{"liked": ["1"] * 50}] * 21
+    assert ask(both, *many, model="told", reasons=True, count=900).status_code == 200
+    answer = ask(both, *many, model="told", reasons=True, count=1000)
+    refused(answer, 422, "invalid-fields", "/reasons", setting="HARMONIUM_MAX_REASON_ROWS")
+    assert "at most 1000000 pairs" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"users=1", b"[" * 100_000])

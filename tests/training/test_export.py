@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
+from torch import Tensor, nn
 
 from models import graphs as contract
 from models.manifest import OPSET
@@ -31,6 +32,12 @@ def weights(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
     return {
         tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load_model_from_string(data).graph.initializer
     }
+
+
+def numbers(module: nn.Module) -> list[Tensor]:
+    """Parameters and buffers, as far as they are no integers."""
+    tensors = (*module.parameters(), *module.buffers())
+    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
 
 
 def longer(made: Exported, name: str) -> Batch:
@@ -84,7 +91,7 @@ def test_a_graph_tells_nothing_of_the_machine_it_was_made_on(made: Exported) -> 
 
 def test_large_weights_are_stored_as_half_precision_without_loss(made: Exported) -> None:
     for name, plan in made.learner.exports().items():
-        large = [parameter.detach().numpy() for parameter in plan.module.parameters() if parameter.numel() >= SMALL]
+        large = [tensor.numpy() for tensor in numbers(plan.module) if tensor.numel() >= SMALL]
         assert large
         for values in large:
             assert np.array_equal(values, values.astype(np.float16).astype(np.float32)), "torch has what is stored"
@@ -147,7 +154,7 @@ def test_a_graph_that_differs_from_torch_is_not_handed_on(made: Exported) -> Non
         export._prove(name, plan, graph, made.graphs[name])
         changed = replace(plan, module=copy.deepcopy(plan.module))
         with torch.no_grad():
-            for weight in changed.module.parameters():  # a module may have some that this graph does not use
+            for weight in numbers(changed.module):  # a module may have some that this graph does not use
                 weight[(0,) * weight.ndim] += 0.5
         with pytest.raises(NotEqual, match=rf"{name}\.\w+ is .* from torch at .* is allowed"):
             export._prove(name, changed, graph, made.graphs[name])
@@ -157,7 +164,7 @@ def test_an_answer_that_is_no_number_agrees_with_nothing(made: Exported) -> None
     name, plan = next(iter(made.learner.exports().items()))
     changed = replace(plan, module=copy.deepcopy(plan.module))
     with torch.no_grad():
-        for parameter in changed.module.parameters():
-            parameter.fill_(torch.nan)
+        for tensor in numbers(changed.module):
+            tensor.fill_(torch.nan)
     with pytest.raises(NotEqual, match="nan from torch"):
         export._prove(name, changed, declared(made)[name], made.graphs[name])

@@ -16,6 +16,7 @@ from models.store import Store, verify
 from tests import tiny, versions
 from training import __main__ as command
 from training import own, recipe
+from training.card import comparison
 
 ROOT = Path(__file__).parents[2]
 NAME = "movies-rbm"
@@ -217,7 +218,8 @@ def test_the_way_from_data_to_a_published_version(
     assert (status, error) == (0, "")
     assert output.startswith(f"{NAME} version 2, {second.folder}\n")
     for metric in second.manifest.metrics:
-        assert f"{metric.name}: {metric.value:.4g} ± {metric.standard_error:.2g}  ({metric.data}, " in output
+        error = "" if metric.standard_error is None else f" ± {metric.standard_error:.2g}"
+        assert f"{metric.name}: {metric.value:.4g}{error}  ({metric.data}, " in output
         for baseline in metric.baselines:
             assert f"    {baseline.name}: {baseline.value:.4g}\n" in output
 
@@ -235,6 +237,48 @@ def test_the_way_from_data_to_a_published_version(
     status, _, error = say(capsys, "export", NAME, *folders, "--set", "seed=3")
     assert (status, error) == (1, "export: a stored run keeps its settings: leave --set out\n")
     assert set(Store([tmp_path / "models"]).find()[NAME]) == {1, 2}
+
+
+def test_beside_every_baseline(capsys: pytest.CaptureFixture[str], folders: list[str], tmp_path: Path) -> None:
+    """The table of `evaluate` is that of the card, if the run was measured so; another version stands in it."""
+    assert say(capsys, "run", "movies-autorec", *folders, *SMALL)[0] == 0
+    status, output, error = say(capsys, "run", NAME, *folders, *SMALL, "--baselines")
+    assert (status, error) == (0, "")
+    version = verify(tmp_path / "models" / NAME / "1", NAME, 1)
+    names = [baseline.name.partition(" (")[0] for baseline in version.manifest.metrics[0].baselines]
+    assert names == ["popularity", "item-kNN", "EASE", "EASE, two inputs", "iALS", "movies-autorec 1"]
+    told = comparison(version.manifest.metrics)
+    assert told in output
+    assert told in (version.folder / "card.md").read_text()
+
+    status, output, error = say(capsys, "evaluate", NAME, *folders[:3], "--baselines")
+    assert (status, error) == (0, "")
+
+    def untimed(text: str) -> list[list[str]]:
+        return [[cell.strip() for cell in line.split("|")[:-2]] for line in text.splitlines() if line.startswith("|")]
+
+    assert untimed(output)[2:] == untimed(told)[2:]
+    assert "\nleft out: " not in output
+
+
+def test_what_cannot_be_compared_is_left_out_with_the_reason(
+    capsys: pytest.CaptureFixture[str], folders: list[str], stars: Path, tmp_path: Path
+) -> None:
+    assert say(capsys, "run", NAME, *folders, *SMALL)[0] == 0
+    where = [*folders[1:3], "--ratings", str(stars), "--name", "my-films"]
+    assert say(capsys, "run", NAME, *where, *folders[3:], *SMALL)[0] == 0
+    status, output, error = say(capsys, "evaluate", NAME, *where, "--baselines")
+    assert (status, error) == (0, "")
+    left_out = [line for line in output.splitlines() if line.startswith("left out: ")]
+    assert len(left_out) == 2
+    assert left_out[0].startswith("left out: no version of movies-autorec in ")
+    assert left_out[1].startswith(f"left out: {tmp_path / 'models' / NAME / '1'} was made from other data (")
+    assert "\n| EASE (rated, lambda 800) " in output
+
+
+def test_who_has_no_further_baselines_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    told = "evaluate: --baselines: digits-vae is measured beside all of its baselines anyway\n"
+    assert say(capsys, "evaluate", "digits-vae", "--baselines") == (1, "", told)
 
 
 def test_a_card_is_not_drawn_from_other_data(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

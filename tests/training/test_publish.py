@@ -84,7 +84,7 @@ def test_other_processors_get_ten_times_the_room_of_the_proof(published: Version
 def test_the_card_stands_beside_the_version(published: Version) -> None:
     made = tiny.exported(NAME)
     graphs = Graphs({"score": published.files["score.onnx"]})
-    written = prose(published.manifest, made.recipe.not_for, graphs, tiny.twin(NAME), made.log)
+    written = prose(published.manifest, made.recipe, graphs, tiny.twin(NAME), made.log)
     assert {name: (published.folder / name).read_bytes() for name in written} == written
     assert {path.name for path in (published.folder / "figures").iterdir()} == {
         name.removeprefix("figures/") for name in written.keys() - {"card.md"}

@@ -77,7 +77,7 @@ def _assemble(parts: Parts, films: dict[int, tuple[str, dict[str, Any]]], name: 
 
 def _columns(rows: NDArray[np.float64]) -> Ratings:
     """Rows [R,3] of user id, item id, rating."""
-    return Ratings(rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2].astype(np.float32))
+    return Ratings(rows[:, 0].astype(np.int32), rows[:, 1].astype(np.int32), rows[:, 2].astype(np.float32))
 
 
 def _parquet(part: str, data: bytes) -> Ratings:

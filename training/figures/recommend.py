@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from models.manifest import Recommend
 from training.data.ratings import RatingData, Ratings
 from training.figures import plot
 from training.figures.figure import Figure
 from training.graphs import Graphs
-from training.metrics import ranking
+from training.metrics import rankers, ranking, raters
 from training.metrics.ranking import Scores
 
 LENGTHS = (1, 2, 5, 10, 20, 50)
 BINS = 12
 GROUPS = 10
-LISTED = 10
 
 
 def figures(task: Recommend, graphs: Graphs, data: RatingData) -> list[Figure]:
@@ -41,7 +43,8 @@ def first(history: Ratings, count: int) -> Ratings:
 
 def _newcomers(graphs: Graphs, data: RatingData, targets: Ratings, score: Scores, predicted: Scores) -> Figure:
     low, high = data.levels[0], data.levels[-1]
-    popularity = np.broadcast_to(np.array([item.popularity for item in data.items]), score.shape)
+    popularity = rankers.popularity(data.train, len(data.items), data.liked)(data.foldin)
+    simpler = raters.biases(data.train, len(data.items))
     popular, _, _ = ranking.rank_users(popularity, data.foldin, data.targets, data.liked)
     ours: list[tuple[ranking.Figure, ranking.Figure, ranking.Figure]] = []
     for length in (*LENGTHS, None):
@@ -51,7 +54,7 @@ def _newcomers(graphs: Graphs, data: RatingData, targets: Ratings, score: Scores
             (
                 ranking.rank_users(scores, data.foldin, data.targets, data.liked)[0],
                 ranking.rmse(ratings[targets.user, targets.item], targets, low, high),
-                ranking.rmse(ranking.biases(data.train, history, targets, len(data.items)), targets, low, high),
+                ranking.rmse(simpler(history, targets), targets, low, high),
             )
         )
     gain, error, simple = zip(*ours, strict=True)
@@ -107,14 +110,18 @@ def _popularity(score: Scores, data: RatingData, targets: Ratings) -> Figure:
     group = np.empty(len(share), np.int64)
     group[order] = np.minimum((before * GROUPS).astype(np.int64), GROUPS - 1)
 
-    def shares(items: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Scores:
+    def shares(items: NDArray[np.integer[Any]]) -> Scores:
         return 100 * np.bincount(group[items], minlength=GROUPS) / max(1, len(items))
 
     figure, (panel,) = plot.panels()
     series = (
         ("what they liked", shares(targets.item[targets.rating >= data.liked]), plot.OTHERS[1]),
-        ("this model recommends", shares(_listed(score, data.foldin)), plot.OURS),
-        ("popularity recommends", shares(_listed(np.broadcast_to(share, score.shape), data.foldin)), plot.OTHERS[0]),
+        ("this model recommends", shares(ranking.listed(score, data.foldin).ravel()), plot.OURS),
+        (
+            "popularity recommends",
+            shares(ranking.listed(np.broadcast_to(share, score.shape), data.foldin).ravel()),
+            plot.OTHERS[0],
+        ),
     )
     for place, (label, height, look) in enumerate(series):
         panel.bar(np.arange(GROUPS) + 0.27 * (place - 1), height, 0.25, label=label, color=look["color"])
@@ -127,14 +134,6 @@ def _popularity(score: Scores, data: RatingData, targets: Ratings) -> Figure:
         plot.png(figure),
         "Bars for ten groups of items from the most to the least liked: shares of what users liked, "
         "of what the model recommends and of what popularity recommends",
-        f"Each group of items took a tenth of all likes: where the blue bars of the first {LISTED} recommendations "
-        "are higher than the green ones, the model favours what is popular anyway.",
+        f"Each group of items took a tenth of all likes: where the blue bars of the first {ranking.LISTED} "
+        "recommendations are higher than the green ones, the model favours what is popular anyway.",
     )
-
-
-def _listed(score: Scores, foldin: Ratings) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The items of everybody's list, without those of the fold-in."""
-    score = score.astype(np.float64, copy=True)
-    known = foldin.item >= 0
-    score[foldin.user[known], foldin.item[known]] = -np.inf
-    return np.argsort(-score, axis=1, kind="stable")[:, :LISTED].ravel()

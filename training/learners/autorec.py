@@ -79,6 +79,7 @@ class MovieAutorec(Recommender[AutorecSettings]):
     """Trains both autoencoders on the same users."""
 
     family = "autoencoder"
+    explains = False
 
     def __init__(self, settings: AutorecSettings, data: RatingData) -> None:
         super().__init__(settings, data)

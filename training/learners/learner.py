@@ -41,6 +41,8 @@ class Learner(nn.Module, ABC, Generic[SettingsT]):
     """
 
     family: ClassVar[str]
+    ablations: ClassVar[Mapping[str, Mapping[str, float]]] = {}
+    """Settings under which the graphs leave out a part of the model, by the name of what is left."""
 
     def __init__(self, settings: SettingsT, data_sha256: str) -> None:
         """`data_sha256` is the hash of the training data: a run goes on with no other."""
@@ -54,6 +56,14 @@ class Learner(nn.Module, ABC, Generic[SettingsT]):
     @abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One optimizer a phase. A step runs the phases in this order."""
+
+    def prepare(self) -> None:
+        """Called once before the first step of a new run: closed-form fits and good starts.
+
+        What it leaves in parameters and buffers is stored with the run. No figure may depend on anything else
+        that it leaves: a resumed run does not call it.
+        """
+        return
 
     @abstractmethod
     def draw(self) -> Batch:

@@ -1,8 +1,12 @@
-"""Ranking for users that training never saw, and predicted ratings, beside popularity and biases."""
+"""Ranking for users that training never saw, and predicted ratings, beside what is simpler.
+
+Differences between two models are paired: each user contributes to both, and what is common to
+both cancels before the standard error is taken.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +15,44 @@ from numpy.typing import NDArray
 from models.manifest import Baseline, Metric
 from training.data.ratings import RatingData, Ratings
 from training.graphs import Graphs
+from training.metrics import rankers, raters
+from training.metrics.rankers import Ranker, Scores
+from training.metrics.raters import Rater
 
-Scores = NDArray[np.floating]
-RUN_RATINGS = 32_768
+LISTED = 10
+"""Items of a list that somebody looks at."""
+RUN_RATINGS = 4_096
 """Ratings, padding included, in one run: the graph gathers a row of weights for each."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Figure:
-    """A mean with its standard error; users are the sampling unit."""
+    """A figure over users, who are the sampling unit.
+
+    `influence` [U] is how far each user moved it, to first order: its length is the standard error,
+    and that of the difference between two models' is the standard error of their paired difference.
+    """
 
     value: float
-    error: float | None
+    influence: NDArray[np.float64]
+
+    @property
+    def error(self) -> float | None:
+        return float(np.linalg.norm(self.influence)) if len(self.influence) > 1 else None
+
+    def minus(self, other: Figure) -> Figure:
+        """The difference, paired by user."""
+        return Figure(self.value - other.value, self.influence - other.influence)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is measured: a model, or one that it stands beside. `seconds` of fitting, where they were taken."""
+
+    name: str
+    ranker: Ranker | None = None
+    rater: Rater | None = None
+    seconds: float | None = None
 
 
 def ndcg(ranked: NDArray[np.int64], relevant: set[int], wanted: int, depth: int = 10) -> float:
@@ -39,9 +69,7 @@ def recall(ranked: NDArray[np.int64], relevant: set[int], wanted: int, depth: in
 
 def rank_users(scores: Scores, foldin: Ratings, targets: Ratings, liked: float) -> tuple[Figure, Figure, int]:
     """NDCG@10, Recall@20 and the number of users, from scores [U,I]. Items of the fold-in are not listed."""
-    scores = scores.astype(np.float64, copy=True)
-    known = foldin.item >= 0
-    scores[foldin.user[known], foldin.item[known]] = -np.inf
+    scores = _unknown(scores, foldin)
     good = targets.rating >= liked
     gains: list[float] = []
     recalls: list[float] = []
@@ -54,28 +82,27 @@ def rank_users(scores: Scores, foldin: Ratings, targets: Ratings, liked: float) 
     return _mean(np.array(gains)), _mean(np.array(recalls)), len(gains)
 
 
+def listed(scores: Scores, foldin: Ratings) -> NDArray[np.int64]:
+    """The first items of everybody's list [U,10], without those of the fold-in."""
+    return np.argsort(-_unknown(scores, foldin), axis=1, kind="stable")[:, :LISTED]
+
+
+def coverage(lists: NDArray[np.int64], items: int) -> float:
+    """Share of the items that are on anybody's list."""
+    return len(np.unique(lists)) / items
+
+
 def rmse(predicted: Scores, cells: Ratings, low: float, high: float) -> Figure:
-    """Root mean squared error of predictions [R] for the cells, clipped to the scale."""
+    """Root mean squared error of predictions [R] for the cells, clipped to the scale.
+
+    By the delta method: with the mean square m = sum_u S_u / N, where user u has the sum of squares
+    S_u over n_u of the N cells, the user's influence on sqrt(m) is (S_u - n_u m) / (2 N sqrt(m)).
+    """
     squares = np.square(np.clip(predicted, low, high) - cells.rating)
     value = float(np.sqrt(squares.mean()))
-    # Rows of one user are not independent: the error of the mean square is taken over users, then propagated.
-    users = np.bincount(cells.user)
-    residual = np.bincount(cells.user, weights=squares - squares.mean())[users > 0]
-    spread = np.sqrt(np.square(residual).sum()) / len(squares)
-    return Figure(value, float(spread / (2 * value)) if value else None)
-
-
-def biases(train: Ratings, history: Ratings, cells: Ratings, items: int, shrinkage: float = 5.0) -> Scores:
-    """Mean + user bias + item bias for the cells; a user's bias comes from the `history` that the model sees too."""
-    centre = float(train.rating.mean())
-    off = train.rating - centre
-    item_bias = np.bincount(train.item, off, items) / (np.bincount(train.item, minlength=items) + shrinkage)
-    known = history.item >= 0
-    rest = history.rating[known] - centre - item_bias[history.item[known]]
-    users = max(history.users, cells.users)
-    count = np.bincount(history.user[known], minlength=users)
-    user_bias = np.bincount(history.user[known], rest, users) / (count + shrinkage)
-    return centre + user_bias[cells.user] + np.where(cells.item >= 0, item_bias[cells.item], 0)
+    # Rows of one user are not independent: they move the figure together.
+    moved = np.bincount(cells.user, weights=squares - squares.mean())[np.bincount(cells.user) > 0]
+    return Figure(value, moved / (2 * len(squares) * value) if value else np.zeros(len(moved)))
 
 
 def fold_in(graphs: Graphs, history: Ratings, rows: int = 64) -> tuple[Scores, Scores]:
@@ -90,14 +117,18 @@ def predict(graphs: Graphs, history: Ratings, cells: Ratings, other: float, rows
     Never holds more than `rows` users with all items: there may be many of both.
     """
     predicted = np.full(len(cells.user), other, np.float64)
-    for start, outputs in _blocks(graphs, history, rows):
-        here = np.flatnonzero((cells.user >= start) & (cells.user < start + rows) & (cells.item >= 0))
-        predicted[here] = outputs["predicted_rating"][cells.user[here] - start, cells.item[here]]
+    asked, user = np.unique(cells.user, return_inverse=True)
+    theirs = history.take(np.isin(history.user, asked))
+    theirs = Ratings(np.searchsorted(asked, theirs.user).astype(np.int32), theirs.item, theirs.rating)
+    for start, outputs in _blocks(graphs, theirs, rows):
+        here = np.flatnonzero((user >= start) & (user < start + rows) & (cells.item >= 0))
+        predicted[here] = outputs["predicted_rating"][user[here] - start, cells.item[here]]
     return predicted
 
 
 def _blocks(graphs: Graphs, history: Ratings, rows: int) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
-    """The first user and the outputs of every `rows` users."""
+    """The first user and the outputs of every `rows` users. Nothing is asked to be explained."""
+    explains = "target" in graphs.inputs("score")
     order = np.argsort(history.user, kind="stable")
     places = np.split(order, np.cumsum(np.bincount(history.user, minlength=history.users))[:-1])
     for start in range(0, len(places), rows):
@@ -106,53 +137,113 @@ def _blocks(graphs: Graphs, history: Ratings, rows: int) -> Iterator[tuple[int, 
         rating = np.zeros(item.shape, np.float32)
         for row, cells in enumerate(block):
             item[row, : len(cells)], rating[row, : len(cells)] = history.item[cells], history.rating[cells]
-        yield start, graphs.in_batches("score", max(1, RUN_RATINGS // item.shape[1]), item_index=item, rating=rating)
+        most = max(1, RUN_RATINGS // item.shape[1])
+        nothing = {"target": np.zeros((len(block), 0), np.int32)} if explains else {}
+        yield start, graphs.in_batches("score", most, item_index=item, rating=rating, **nothing)
 
 
 def evaluate(graphs: Graphs, data: RatingData) -> list[Metric]:
-    """NDCG@10 and Recall@20 of unseen users, RMSE on hidden cells and of unseen users where ratings differ."""
-    score, _ = fold_in(graphs, data.foldin)
-    popularity = np.broadcast_to(np.array([item.popularity for item in data.items]), score.shape)
-    ranked = rank_users(score, data.foldin, data.targets, data.liked)
-    popular = rank_users(popularity, data.foldin, data.targets, data.liked)
-    metrics = [
+    """NDCG@10, Recall@20 and coverage for unseen users, RMSE on hidden cells and of unseen users where ratings differ.
+
+    Beside popularity and biases; `comparison.compare` has more.
+    """
+    items = len(data.items)
+    beside = [Contender("popularity", ranker=rankers.popularity(data.train, items, data.liked))]
+    if rated(data):
+        beside.append(Contender("biases only", rater=raters.biases(data.train, items)))
+    return measure(contender("this model", graphs, data), beside, data)
+
+
+def rated(data: RatingData) -> bool:
+    """Whether ratings differ, so that there is something to predict."""
+    return bool(data.train.rating.min() < data.train.rating.max())
+
+
+def contender(name: str, graphs: Graphs, data: RatingData) -> Contender:
+    """Exported graphs, to be measured."""
+    centre = float(data.train.rating.mean())
+    return Contender(
+        name,
+        lambda history: fold_in(graphs, history)[0],
+        (lambda history, cells: predict(graphs, history, cells, centre)) if rated(data) else None,
+    )
+
+
+def measure(ours: Contender, beside: Iterable[Contender], data: RatingData) -> list[Metric]:
+    """Every figure of `ours`, with those of the others and how far it is from them."""
+    users, found = _figures(ours, data)
+    others = [(other.name, other.seconds, _figures(other, data)[1]) for other in beside]
+    unseen = f"{data.name}, validation users"
+    ranking = "users unseen in training; items of the fold-in left out"
+    relevant = f"{ranking}; relevant: targets rated {data.liked:.10g} or more"
+    rating = "the model sees the user's other ratings; predictions clipped to the scale"
+    told: dict[str, tuple[int, str, str]] = {
+        "NDCG@10": (users, unseen, relevant),
+        "Recall@20": (users, unseen, relevant),
+        "Coverage@10": (
+            data.foldin.users,
+            unseen,
+            f"share of all items in the first 10 of anybody; {ranking}",
+        ),
+        "RMSE, hidden cells": (len(data.cells.rating), f"{data.name}, validation", rating),
+        "RMSE, unseen users": (len(data.targets.rating), f"{data.name}, validation", rating),
+    }
+    return [
         Metric(
             name=name,
-            value=ours.value,
-            standard_error=ours.error,
-            better="higher",
-            samples=ranked[2],
-            data=f"{data.name}, validation users",
-            protocol="users unseen in training; items of the fold-in left out; relevant: targets rated "
-            f"{data.liked:.10g} or more",
-            baselines=(Baseline(name="popularity", value=theirs.value, standard_error=theirs.error),),
+            value=figure.value,
+            standard_error=figure.error,
+            better="lower" if name.startswith("RMSE") else "higher",
+            samples=told[name][0],
+            data=told[name][1],
+            protocol=told[name][2],
+            baselines=tuple(
+                _beside(figure, theirs[name], other, seconds) for other, seconds, theirs in others if name in theirs
+            ),
         )
-        for name, ours, theirs in zip(("NDCG@10", "Recall@20"), ranked[:2], popular[:2], strict=True)
+        for name, figure in found.items()
     ]
-    if data.train.rating.min() == data.train.rating.max():
-        return metrics
-    low, high, centre = data.levels[0], data.levels[-1], float(data.train.rating.mean())
-    for name, history, cells in (
-        ("RMSE, hidden cells", data.train, data.cells),
-        ("RMSE, unseen users", data.foldin, data.targets),
-    ):
-        ours = rmse(predict(graphs, history, cells, centre), cells, low, high)
-        theirs = rmse(biases(data.train, history, cells, len(data.items)), cells, low, high)
-        metrics.append(
-            Metric(
-                name=name,
-                value=ours.value,
-                standard_error=ours.error,
-                better="lower",
-                samples=len(cells.rating),
-                data=f"{data.name}, validation",
-                protocol="the model sees the user's other ratings; predictions clipped to the scale",
-                baselines=(Baseline(name="biases only", value=theirs.value, standard_error=theirs.error),),
-            )
-        )
-    return metrics
+
+
+def _figures(one: Contender, data: RatingData) -> tuple[int, dict[str, Figure]]:
+    """The number of users whose lists count, and every figure that there is by name."""
+    users, found = 0, dict[str, Figure]()
+    if one.ranker is not None:
+        scores = one.ranker(data.foldin)
+        found["NDCG@10"], found["Recall@20"], users = rank_users(scores, data.foldin, data.targets, data.liked)
+        found["Coverage@10"] = Figure(coverage(listed(scores, data.foldin), len(data.items)), np.empty(0))
+    if one.rater is not None:
+        low, high = data.levels[0], data.levels[-1]
+        for name, history, cells in (
+            ("RMSE, hidden cells", data.train, data.cells),
+            ("RMSE, unseen users", data.foldin, data.targets),
+        ):
+            found[name] = rmse(one.rater(history, cells), cells, low, high)
+    return users, found
+
+
+def _beside(ours: Figure, theirs: Figure, name: str, seconds: float | None) -> Baseline:
+    difference = ours.minus(theirs)
+    paired = difference.error is not None
+    return Baseline(
+        name=name,
+        value=theirs.value,
+        standard_error=theirs.error,
+        paired_difference=difference.value if paired else None,
+        paired_error=difference.error,
+        seconds=seconds,
+    )
+
+
+def _unknown(scores: Scores, foldin: Ratings) -> NDArray[np.float64]:
+    """A copy of scores [U,I] in which what a user told comes last."""
+    scores = scores.astype(np.float64, copy=True)
+    known = foldin.item >= 0
+    scores[foldin.user[known], foldin.item[known]] = -np.inf
+    return scores
 
 
 def _mean(values: NDArray[np.float64]) -> Figure:
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return Figure(float(values.mean()), error)
+    """The influence has the length of the usual standard error, s / sqrt(n)."""
+    count = len(values)
+    return Figure(float(values.mean()), (values - values.mean()) / np.sqrt(count * max(1, count - 1)))

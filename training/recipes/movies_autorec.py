@@ -2,7 +2,7 @@
 
 from training.data import movielens
 from training.learners.autorec import AutorecSettings, MovieAutorec
-from training.metrics import ranking
+from training.metrics import comparison, ranking
 from training.recipe import Recipe
 
 RECIPE = Recipe(
@@ -21,5 +21,6 @@ RECIPE = Recipe(
         ema=0.99,
     ),
     evaluate=ranking.evaluate,
+    compare=comparison.compare,
     not_for="Commercial use: the ratings' licence forbids it. Films after 2000: the data end there.",
 )

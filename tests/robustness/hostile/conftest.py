@@ -15,7 +15,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models that do everything: reasons, grey, both sides of a VAE, classes."""
     folder = tmp_path_factory.mktemp("zoo")
     store = Store([folder])
-    for manifest, files in (recommend(explain=True), denoise(grey=True), encode_and_generate(), generate()):
+    for manifest, files in (recommend(explains=True), denoise(grey=True), encode_and_generate(), generate()):
         store.publish(manifest, files)
     return folder
 

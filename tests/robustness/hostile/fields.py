@@ -167,6 +167,7 @@ def recommend() -> Iterator[Case]:
         "recommend",
         users=many,
         reasons=True,
+        count=1000,
     )
     for place, (name, outcome, rules) in enumerate(filters()):
         yield sent(f"filter {place}, {name}", outcome, "recommend", users=[{}], filter=rules)

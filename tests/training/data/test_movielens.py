@@ -10,7 +10,7 @@ from models.items import Item
 from training.data import movielens
 from training.data.ratings import RatingData, Ratings
 from training.data.source import DataError
-from training.metrics import ranking
+from training.metrics import ranking, raters
 
 MOVIES = """1::Toy Story (1995)::Animation|Comedy
 2::Postman, The (Il Postino) (1994)::Drama
@@ -206,5 +206,5 @@ def test_biases_predict_the_real_ratings_as_well_as_they_are_known_to(
     real: RatingData, history: str, cells: str, low: float, high: float
 ) -> None:
     hidden = getattr(real, cells)
-    predicted = ranking.biases(real.train, getattr(real, history), hidden, len(real.items))
+    predicted = raters.biases(real.train, len(real.items))(getattr(real, history), hidden)
     assert low <= round(ranking.rmse(predicted, hidden, 1, 5).value, 4) <= high

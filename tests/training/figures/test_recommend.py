@@ -4,6 +4,7 @@ import pytest
 from tests import tiny
 from training.data.movielens import RatingData
 from training.figures import recommend
+from training.metrics import ranking
 
 DATA: RatingData = tiny.twin("movies-rbm")
 
@@ -28,8 +29,8 @@ def test_who_tells_more_tells_the_former_too() -> None:
 
 def test_a_list_has_the_best_of_what_was_not_told() -> None:
     score = np.random.default_rng(0).normal(size=(DATA.foldin.users, len(DATA.items)))
-    lists = recommend._listed(score, DATA.foldin).reshape(len(score), recommend.LISTED)
+    lists = ranking.listed(score, DATA.foldin)
     for user, listed in enumerate(lists.tolist()):
         told = set(DATA.foldin.item[DATA.foldin.user == user].tolist())
         free = [place for place in np.argsort(-score[user]).tolist() if place not in told]
-        assert listed == free[: recommend.LISTED]
+        assert listed == free[: ranking.LISTED]

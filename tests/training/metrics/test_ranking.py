@@ -11,7 +11,6 @@ from tests import tiny
 from training.data.movielens import Ratings
 from training.graphs import Graphs
 from training.metrics import ranking
-from training.metrics.ranking import Figure
 
 
 def ratings(*rows: tuple[int, int, float]) -> Ratings:
@@ -63,13 +62,13 @@ def test_users_are_ranked_without_what_they_told() -> None:
     two = (1 / math.log2(5)) / (1 + 1 / math.log2(3))  # user 1: item 3 comes fourth, an unknown item never
     assert gain.value == pytest.approx((one + two) / 2, abs=1e-12)
     assert gain.error == pytest.approx(abs(one - two) / 2, abs=1e-12)
-    assert recall == Figure(0.75, pytest.approx(0.25))  # type: ignore[arg-type]
+    assert (recall.value, recall.error) == (0.75, pytest.approx(0.25, abs=1e-12))
     assert np.array_equal(scores, before)
 
 
 def test_one_user_has_no_standard_error() -> None:
     gain, recall, users = ranking.rank_users(np.array([[1.0, 2]]), ratings(), ratings((0, 1, 5)), liked=4)
-    assert (gain, recall, users) == (Figure(1.0, None), Figure(1.0, None), 1)
+    assert (gain.value, gain.error, recall.value, recall.error, users) == (1, None, 1, None, 1)
 
 
 def test_rmse_is_clipped_and_its_error_is_that_of_users() -> None:
@@ -83,15 +82,55 @@ def test_rmse_is_clipped_and_its_error_is_that_of_users() -> None:
     assert found.error == pytest.approx(error, abs=1e-12)
 
 
-def test_biases_by_hand() -> None:
-    train = ratings((0, 0, 5), (0, 1, 3), (1, 0, 4), (1, 1, 2))
-    history = ratings((0, 0, 5), (0, -1, 1), (1, 1, 4))
-    cells = ratings((0, 1, 3), (1, 0, 3), (1, -1, 3), (2, 0, 3))
-    centre = 3.5
-    item = [(1.5 + 0.5) / (2 + 5), (-0.5 - 1.5) / (2 + 5)]
-    user = [(5 - centre - item[0]) / 6, (4 - centre - item[1]) / 6, 0.0]
-    expected = [centre + user[0] + item[1], centre + user[1] + item[0], centre + user[1], centre + user[2] + item[0]]
-    assert ranking.biases(train, history, cells, items=2) == pytest.approx(expected, abs=1e-6)
+def test_the_error_of_a_difference_of_means_is_that_of_users_differences() -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.random((2, 30, 40))
+    targets = ratings(*((user, item, 5) for user in range(30) for item in rng.permutation(40)[:6].tolist()))
+    ours, theirs = (ranking.rank_users(scores, ratings(), targets, liked=4)[0] for scores in (one, two))
+
+    def gains(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        relevant = [set(targets.item[targets.user == user].tolist()) for user in range(30)]
+        return np.array(
+            [ranking.ndcg(np.argsort(-row), wanted, 6) for row, wanted in zip(scores, relevant, strict=True)]
+        )
+
+    per_user = gains(one) - gains(two)
+    difference = ours.minus(theirs)
+    assert ours.error == pytest.approx(gains(one).std(ddof=1) / math.sqrt(30), abs=1e-12)
+    assert difference.value == pytest.approx(per_user.mean(), abs=1e-12)
+    assert difference.error == pytest.approx(per_user.std(ddof=1) / math.sqrt(30), abs=1e-12)
+
+
+def test_the_error_of_a_difference_of_rmse_by_hand() -> None:
+    cells = ratings((0, 0, 3), (0, 1, 3), (2, 0, 3))
+    ours = ranking.rmse(np.array([4.0, 4, 5]), cells, low=1, high=5)  # squares 1, 1, 4: mean 2
+    theirs = ranking.rmse(np.array([3.0, 3, 4]), cells, low=1, high=5)  # squares 0, 0, 1: mean 1/3
+    difference = ours.minus(theirs)
+    assert difference.value == pytest.approx(math.sqrt(2) - math.sqrt(1 / 3), abs=1e-12)
+    mine, other = 2 / (6 * math.sqrt(2)), (2 / 3) / (6 * math.sqrt(1 / 3))  # how far user 2 moves each, and user 0 back
+    assert difference.error == pytest.approx(math.sqrt(2) * abs(mine - other), abs=1e-12)
+    assert ours.minus(ours).error == 0, "what is common cancels"
+
+
+def test_the_error_of_a_difference_of_rmse_is_that_of_samples_of_users() -> None:
+    """Against the bootstrap: users drawn anew, 4,000 times."""
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(200), rng.integers(1, 30, 200))
+    taste = rng.normal(size=200)[user]
+    cells = Ratings(user, np.zeros_like(user), (3 + taste + rng.normal(size=len(user))).astype(np.float32))
+    one, two = 3 + 0.5 * taste, 3 + 0.4 * taste + 0.3 * rng.normal(size=len(user))
+    difference = ranking.rmse(one, cells, -99, 99).minus(ranking.rmse(two, cells, -99, 99))
+    sums = np.stack([np.bincount(user, np.square(made - cells.rating)) for made in (one, two)])
+    drawn = np.stack([np.bincount(rng.integers(200, size=200), minlength=200) for _ in range(4_000)])
+    means = (drawn @ sums.T) / (drawn @ np.bincount(user))[:, None]
+    assert difference.error == pytest.approx(np.diff(np.sqrt(means)).std(), rel=0.1)
+
+
+def test_coverage_counts_items_that_are_on_anybody_s_list() -> None:
+    scores = np.tile(np.arange(24.0), (2, 1))
+    lists = ranking.listed(scores, ratings((1, 23, 5), (1, -1, 5)))
+    assert lists.tolist() == [list(range(23, 13, -1)), list(range(22, 12, -1))]
+    assert ranking.coverage(lists, items=24) == 11 / 24
 
 
 def test_folding_in_scores_every_user_by_their_own_history() -> None:
@@ -105,6 +144,7 @@ def test_folding_in_scores_every_user_by_their_own_history() -> None:
             "score",
             item_index=data.foldin.item[mine][None].astype(np.int32),
             rating=data.foldin.rating[mine][None].astype(np.float32),
+            target=np.zeros((1, 0), np.int32),
         )
         assert np.allclose(alone["score"][0], score[user], rtol=0, atol=1e-5)
         assert np.allclose(alone["predicted_rating"][0], predicted[user], rtol=0, atol=1e-5)
@@ -140,7 +180,7 @@ def test_where_all_ratings_are_the_same_none_is_predicted() -> None:
     parts = {name: getattr(data, name) for name in ("train", "cells", "foldin", "targets")}
     likes = {name: replace(part, rating=np.ones_like(part.rating)) for name, part in parts.items()}
     metrics = ranking.evaluate(graphs, replace(data, levels=(0.0, 1.0), liked=1.0, **likes))
-    assert [metric.name for metric in metrics] == ["NDCG@10", "Recall@20"]
+    assert [metric.name for metric in metrics] == ["NDCG@10", "Recall@20", "Coverage@10"]
 
 
 def test_every_figure_stands_beside_its_baseline() -> None:
@@ -149,15 +189,23 @@ def test_every_figure_stands_beside_its_baseline() -> None:
     assert {name: metric.better for name, metric in metrics.items()} == {
         "NDCG@10": "higher",
         "Recall@20": "higher",
+        "Coverage@10": "higher",
         "RMSE, hidden cells": "lower",
         "RMSE, unseen users": "lower",
     }
     popularity = np.tile([item.popularity for item in data.items], (data.foldin.users, 1))
     gain, recall, users = ranking.rank_users(popularity, data.foldin, data.targets, 4.0)
-    for name, figure in (("NDCG@10", gain), ("Recall@20", recall)):
+    score = ranking.fold_in(Graphs(made.graphs), data.foldin)[0]
+    ours = ranking.rank_users(score, data.foldin, data.targets, 4.0)
+    for name, mine, figure in (("NDCG@10", ours[0], gain), ("Recall@20", ours[1], recall)):
         assert metrics[name].samples == users
         (baseline,) = metrics[name].baselines
         assert (baseline.name, baseline.value, baseline.standard_error) == ("popularity", figure.value, figure.error)
+        difference = mine.minus(figure)
+        assert (baseline.paired_difference, baseline.paired_error) == (difference.value, difference.error)
     for name, cells in (("RMSE, hidden cells", data.cells), ("RMSE, unseen users", data.targets)):
         assert metrics[name].samples == len(cells.rating)
         assert [baseline.name for baseline in metrics[name].baselines] == ["biases only"]
+    assert metrics["Coverage@10"].value == ranking.coverage(ranking.listed(score, data.foldin), len(data.items))
+    (baseline,) = metrics["Coverage@10"].baselines
+    assert (baseline.name, baseline.paired_difference) == ("popularity", None)

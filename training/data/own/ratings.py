@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -52,13 +53,19 @@ class Asked:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows [R] as they stand in the file. Users and items are numbers; `ids` are the items' names."""
+    """Rows [R] as they stand in the file. Users and items are numbers; `ids` are the items' names, `first` their lines.
+
+    `place`, the lines, are there until it has been seen which ratings are the last, and so is `time` if the file
+    has times.
+    """
 
     user: NDArray[np.int32]
     item: NDArray[np.int32]
-    value: NDArray[np.float64]
-    time: NDArray[np.float64]
+    value: NDArray[np.float32]
+    time: NDArray[np.float64] | None
+    place: NDArray[np.int32] | None
     ids: list[str]
+    first: NDArray[np.int32]
     users: int
 
 
@@ -85,7 +92,10 @@ def read(asked: Asked) -> Own[RatingData]:
     told += table.faults.told(table.rows, asked.bad_rows)
     if repeated:
         order = "time" if "timestamp" in found.place else "their order in the file"
-        told.append(f"  {count(repeated, 'rating')} of an item that its user rated again: the last by {order} counts")
+        told.append(
+            f"  {count(len(repeated), 'rating')} of an item that its user rated again: the last by {order} counts"
+        )
+        told.append(f"    left out: {table.unit}{'s' * (len(repeated) > 1)} {_some(repeated)}")
     size = _enough(table.file, rows)
     how = _scale(rows, found, table, asked)
     if len(rows.ids) * len(how.levels) > MOST_UNITS:
@@ -97,7 +107,7 @@ def read(asked: Asked) -> Own[RatingData]:
     if asked.items is not None:
         item = table.first[found.place["item"]] if found.header else None
         named = items.read(asked.items, asked.columns, item, asked.bad_rows)
-        told += [*named.told, *_compare(named, rows.ids)]
+        told += [*named.told, *_compare(named, rows, table.unit)]
     data = _split(rows, how, named, shown(asked.ratings))
     told += [f"{size}; {how.told}", *_split_told(data, len(rows.ids))]
     about = f"Trained on {size} ({table.file}); {how.told}."
@@ -108,29 +118,37 @@ def _rows(table: Table, found: Columns) -> _Rows:
     """The good rows of the whole file."""
     roles = list(found.place)
     ids: dict[str, list[Column]] = {"user": [], "item": []}
-    numbers: dict[str, list[NDArray[np.float64]]] = {"rating": [], "timestamp": []}
+    values: list[NDArray[np.float32]] = []
+    times: list[NDArray[np.float64]] = []
+    places: list[NDArray[np.int32]] = []
     for block in table.blocks(list(found.place.values()), header=found.header):
         column = dict(zip(roles, block.columns, strict=True))
         checked = _Checked(table, block)
         for role in ids:
             column[role] = _as(cells.text, column[role], role)
             checked.identity(role, column[role])
-        for role in numbers:
-            if role not in column:
-                numbers[role].append(np.zeros(len(block.place)))
-            else:
-                found_numbers = _as(cells.numbers if role == "rating" else cells.moments, column[role], role)
-                checked.number(role, column[role], found_numbers)
-                numbers[role].append(found_numbers.value)
+        value = time = None
+        if "rating" in column:
+            value = _as(cells.numbers, column["rating"], "rating")
+            checked.number("rating", column["rating"], value)
+        if "timestamp" in column:
+            time = _as(cells.moments, column["timestamp"], "timestamp")
+            checked.number("timestamp", column["timestamp"], time)
         good = ~checked.bad
-        for parts in numbers.values():
-            parts[-1] = parts[-1][good] if checked.bad.any() else parts[-1]
         for role, parts in ids.items():
-            kept = column[role].filter(pa.array(good)) if checked.bad.any() else column[role]
-            parts.append(kept.dictionary_encode())
-    (user, users), (item, names) = (_codes(parts) for parts in ids.values())
-    rating, time = (np.concatenate(parts) if parts else np.zeros(0) for parts in numbers.values())
-    return _Rows(user, item, rating, np.where(np.isnan(time), -np.inf, time), names.to_pylist(), len(users))
+            parts.append(column[role].filter(pa.array(good)).dictionary_encode())
+        places.append(block.place[good].astype(np.int32))
+        values.append(np.zeros(good.sum(), np.float32) if value is None else value.value[good].astype(np.float32))
+        if time is not None:
+            times.append(np.where(time.given, time.value, -np.inf)[good])
+    user, users = _codes(ids.pop("user"))
+    item, names = _codes(ids.pop("item"))
+    value = np.concatenate(values) if values else np.zeros(0, np.float32)
+    time = np.concatenate(times) if times else None
+    place = np.concatenate(places) if places else np.zeros(0, np.int32)
+    first = np.empty(len(names), np.int32)
+    first[item[::-1]] = place[::-1]  # the one that is written last stays
+    return _Rows(user, item, value, time, place, names.to_pylist(), first, len(users))
 
 
 class _Checked:
@@ -153,7 +171,7 @@ class _Checked:
             self._add(~found.given, lambda row: "no rating")
         what = "finite number" if role == "rating" else "finite number and no date of ISO 8601"
         wrong = found.given & ~(found.sound & np.isfinite(found.value))
-        self._add(wrong, lambda row: f"{role} {cells.quoted(column, row)} is no {what}")
+        self._add(wrong, lambda row: f"{role} {cells.quoted(column, row)} is no {what}{_point(column[row])}")
         if role == "rating":
             beyond = np.abs(found.value) > scale.MOST
             self._add(beyond, lambda row: f"rating {cells.quoted(column, row)} is beyond {scale.MOST:,.0f}")
@@ -165,6 +183,11 @@ class _Checked:
         reasons = [reason(row) for row in rows[:MOST_NAMED].tolist()]
         self._table.bad(self._block.place[rows], self._block.span[rows], reasons)
         self.bad |= wrong
+
+
+def _point(cell: Column) -> str:
+    """A hint, where a number has a comma."""
+    return ": a decimal takes a point" if re.fullmatch(r"\s*[+-]?\d*,\d+\s*", str(cell)) else ""
 
 
 def _as(reader: Callable[[Column], Read], column: Column, role: str) -> Read:
@@ -182,20 +205,27 @@ def _codes(parts: list[Column]) -> tuple[NDArray[np.int32], Column]:
     return np.concatenate([chunk.indices.to_numpy() for chunk in chunks]), chunks[0].dictionary
 
 
-def _last(rows: _Rows) -> tuple[_Rows, int]:
-    """Without the ratings that a later one of the same item by the same user replaces, and their number."""
+def _last(rows: _Rows) -> tuple[_Rows, list[int]]:
+    """Without the ratings that a later one of the same item by the same user replaces, and the lines of these."""
+    bare = replace(rows, time=None, place=None)
     key = rows.user.astype(np.int64) * max(1, len(rows.ids)) + rows.item
     ordered = np.sort(key)
-    twice = ordered[1:][np.diff(ordered) == 0]
-    if not len(twice):
-        return rows, 0
-    among = np.flatnonzero(np.isin(key, twice))
-    among = among[np.lexsort((rows.time[among], key[among]))]  # stable: of equal times the last in the file stays last
+    if rows.place is None or not (ordered[1:] == ordered[:-1]).any():
+        return bare, []
+    del ordered  # 8 bytes a rating, as `key` and `order`
+    # Both sorts are stable: of equal times the last in the file stays last.
+    order = np.argsort(key, kind="stable") if rows.time is None else np.lexsort((rows.time, key))
+    key = key[order]
     kept = np.ones(len(key), np.bool_)
-    kept[among[:-1][np.diff(key[among]) == 0]] = False
-    return replace(rows, user=rows.user[kept], item=rows.item[kept], value=rows.value[kept], time=rows.time[kept]), len(
-        twice
-    )
+    kept[order[:-1][key[1:] == key[:-1]]] = False
+    replaced = rows.place[~kept].tolist()
+    return replace(bare, user=rows.user[kept], item=rows.item[kept], value=rows.value[kept]), replaced
+
+
+def _some(named: Sequence[object]) -> str:
+    """The first twenty, and how many more."""
+    more = f" and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else ""
+    return ", ".join(map(str, named[:MOST_NAMED])) + more
 
 
 def _enough(file: str, rows: _Rows) -> str:
@@ -219,23 +249,27 @@ def _scale(rows: _Rows, found: Columns, table: Table, asked: Asked) -> scale.Sca
     return scale.likes(asked.liked)
 
 
-def _compare(named: items.Items, ids: list[str]) -> list[str]:
+def _compare(named: items.Items, rows: _Rows, unit: str) -> list[str]:
     """How the rows of the items' file and the rated items meet."""
-    without = sum(identity not in named.rows for identity in ids)
-    if without == len(ids):
+    ids = rows.ids
+    without = [number for number, identity in enumerate(ids) if identity not in named.rows]
+    if len(without) == len(ids):
         known = next(iter(named.rows), "")
         raise DataError(f"no item of the items' file ({known!r} ...) is among the rated ones ({ids[0]!r} ...)")
-    unrated = len(named.rows) - (len(ids) - without)
-    return [
+    unrated = len(named.rows) - (len(ids) - len(without))
+    told = [
         f"  {count(unrated, 'item')} of it {'has' if unrated == 1 else 'have'} no rating; "
-        f"{count(without, 'rated item')} {'has' if without == 1 else 'have'} no row there and the id as title"
+        f"{count(len(without), 'rated item')} {'has' if len(without) == 1 else 'have'} no row there and the id as title"
     ]
+    if without:
+        first = _some([f"{ids[number]!r} in {unit} {rows.first[number]}" for number in without])
+        told.append(f"    no row for {first}")
+    return told
 
 
 def _split(rows: _Rows, how: scale.Scale, named: items.Items, file: str) -> RatingData:
-    ratings = Ratings(rows.user.astype(np.int64), rows.item.astype(np.int64), how.place(rows.value))
     data = assemble(
-        split(ratings, SEED),
+        split(Ratings(rows.user, rows.item, how.place(rows.value)), SEED),
         lambda number: named.entry(rows.ids[number]),
         named.attributes,
         how.levels,

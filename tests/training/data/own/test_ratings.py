@@ -176,7 +176,7 @@ BAD = [
     ("u1, ,4", "no item"),
     ("u1,i1,", "no rating"),
     ("u1,i1,good", "rating 'good' is no finite number"),
-    ('u1,i1,"4,5"', "rating '4,5' is no finite number"),
+    ('u1,i1,"4,5"', "rating '4,5' is no finite number: a decimal takes a point"),
     ("u1,i1,nan", "rating 'nan' is no finite number"),
     ("u1,i1,-inf", "rating '-inf' is no finite number"),
     ("u1,i1,1e999", "rating '1e999' is no finite number"),
@@ -250,7 +250,8 @@ def test_without_times_the_last_in_the_file_counts(file: Path) -> None:
     assert triples(own.data) == ten_higher(table[:500]) | {(item, rating) for _, item, rating in table[500:]}
     assert size(own.data) == len(table)
     told = "1,000 ratings of an item that its user rated again: the last by their order in the file counts"
-    assert own.told[1] == f"  {told}"
+    lines = ", ".join(str(2 + row) for row in range(20))
+    assert own.told[1:3] == (f"  {told}", f"    left out: lines {lines} and 980 more")
 
 
 @pytest.mark.parametrize(
@@ -272,6 +273,8 @@ def test_the_last_by_time_counts_wherever_it_stands(file: Path, early: str, late
         own = read(file, spell(both, "user,item,rating,timestamp"))
         assert triples(own.data) == ten_higher(table)
         assert own.told[1].endswith("the last by time counts")
+        start = 2 + len(table) * (both[0] is first[0])
+        assert own.told[2].startswith(f"    left out: lines {start}, {start + 1}, ")
 
 
 def test_of_equal_times_the_last_in_the_file_counts(file: Path) -> None:
@@ -279,6 +282,29 @@ def test_of_equal_times_the_last_in_the_file_counts(file: Path) -> None:
     first = [[*row, 100] for row in table]
     own = read(file, spell([*first, *again(table, 100)], "user,item,rating,timestamp"))
     assert triples(own.data) == ten_higher(table)
+
+
+@pytest.mark.parametrize("times", [True, False])
+def test_of_many_repeated_ratings_the_last_ones_count(file: Path, times: bool) -> None:
+    rng = np.random.default_rng(1)
+    user, item = rng.integers(USERS, size=4_000), rng.integers(ITEMS, size=4_000)
+    rating, time = rng.integers(1, 6, size=4_000), rng.integers(5, size=4_000)
+    table = np.column_stack((user, item, rating, *([time] if times else []))).tolist()
+    own = read(file, spell(table, header="user,item,rating,timestamp" if times else "user,item,rating"))
+    last: dict[tuple[int, int], tuple[int, int]] = {}
+    for row in table:
+        key, when = (row[0], row[1]), row[3] if times else 0
+        if when >= last.get(key, (0, 0))[0]:
+            last[key] = when, row[2]
+    assert size(own.data) == len(last)
+    told = f"{4_000 - len(last):,} ratings of an item that its user rated again"
+    assert any(told in line for line in own.told)
+    parts = (own.data.train, own.data.cells, own.data.foldin, own.data.targets)
+    found = sorted(
+        zip(np.concatenate([part.item for part in parts]), np.concatenate([part.rating for part in parts]), strict=True)
+    )
+    place = {known.id: number for number, known in enumerate(own.data.items)}
+    assert found == sorted((place[str(item)], rating) for (_, item), (_, rating) in last.items())
 
 
 @pytest.mark.parametrize("time", ["yesterday", "2020-13-01", "nan", "inf", "12:30"])

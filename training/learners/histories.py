@@ -1,0 +1,33 @@
+"""Histories as exported graphs take them, and what becomes of them when one rating is left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Ratings of B users, padded to N: item int64 (any where none is given), rating, and given and liked, 0 or 1."""
+
+    item: Tensor
+    rating: Tensor
+    given: Tensor
+    liked: Tensor
+
+    @classmethod
+    def read(cls, item_index: Tensor, rating: Tensor, liked: float) -> Histories:
+        """From the graph's inputs: item_index int32 [B,N], where -1 pads, and rating [B,N]."""
+        given = (item_index >= 0).to(rating.dtype)
+        return cls(item_index.clamp(min=0).long(), rating, given, given * (rating >= liked).to(rating.dtype))
+
+    def left_out(self, target: Tensor) -> Histories:
+        """What is to be left out of these histories, one at a time: each rating [B,N], or nothing [B,0].
+
+        The latter where there are no targets [B,K]: then nobody asks what ratings add, and it costs nothing.
+        """
+        count = target.shape[1]
+        # 2K // (K + 1) is 0 for none and 1 for any; the exporter takes a minimum with 1 to be 1.
+        each = self.item.shape[1] * (2 * count // (count + 1))
+        return Histories(self.item[:, :each], self.rating[:, :each], self.given[:, :each], self.liked[:, :each])
