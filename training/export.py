@@ -18,7 +18,7 @@ from torch import nn
 from models.manifest import OPSET, Graph
 from models.sample import Recording
 from training.graphs import Graphs
-from training.learners.integer import TRANSLATIONS
+from training.learners.operators import TRANSLATIONS
 from training.learners.learner import Export, Learner
 
 SMALL = 256

@@ -6,7 +6,7 @@ Morrison, "Adjustment of an inverse matrix corresponding to a change in one elem
 
     (A - u u')^-1 y = A^-1 y + A^-1 u (u' A^-1 y) / (1 - u' A^-1 u)
 
-Leading axes are batches. The exporter knows no solver: conjugate gradients, in a fixed number of steps, find A^-1.
+Leading axes are batches. ONNX knows no solver: conjugate gradients, in a fixed number of steps, find A^-1.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from training.learners.operators import conjugate_gradients
+
 STEPS = 12
 """Enough for systems of hundreds of ratings to be solved to the fifth digit; each makes the graph longer."""
-CONVERGED = 1e-12
-"""A squared length that divides no further: what is left of a solved system is rounding."""
 
 
 def means(gram: Tensor, right: Tensor, left_unit: Tensor, left_right: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,29 +30,11 @@ def means(gram: Tensor, right: Tensor, left_unit: Tensor, left_right: Tensor) ->
     # All rows of the inverse, or none. 2M // (M + 1) is 0 for none and 1 for any: the exporter takes min(M, 1) to be 1.
     count = left_unit.shape[-2]
     rows = torch.eye(gram.shape[-1])[: gram.shape[-1] * (2 * count // (count + 1))]
-    solved = conjugate_gradients(precision, torch.cat((right, rows.expand(*right.shape[:-2], *rows.shape)), dim=-2))
+    sides = torch.cat((right, rows.expand(*right.shape[:-2], *rows.shape)), dim=-2)
+    diagonal = precision.diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
+    solved = conjugate_gradients(precision, diagonal, sides, STEPS)
     mean, inverse = solved[..., :1, :], solved[..., 1:, :]
     # Times `rows`, which changes nothing: where there are none, sizes still agree. The exporter would drop a slice.
     unit, without = left_unit @ rows.T @ inverse, left_right @ rows.T @ inverse
     share = (left_unit * unit).sum(dim=-1, keepdim=True)
     return mean, without + unit * (left_unit * without).sum(dim=-1, keepdim=True) / (1 - share)
-
-
-def conjugate_gradients(matrix: Tensor, right: Tensor, steps: int = STEPS) -> Tensor:
-    """Solve matrix [..,R,R] x = right [..,M,R] for every row, from zero, preconditioned by the diagonal.
-
-    A right side of zeros gives zeros.
-    """
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
-    solution = torch.zeros_like(right)
-    residual, scaled = right, right / diagonal
-    direction, length = scaled, (right * scaled).sum(dim=-1, keepdim=True)
-    for _ in range(steps):
-        product = direction @ matrix
-        step = length / (direction * product).sum(dim=-1, keepdim=True).clamp(min=CONVERGED)
-        solution = solution + step * direction
-        residual = residual - step * product
-        scaled = residual / diagonal
-        before, length = length, (residual * scaled).sum(dim=-1, keepdim=True)
-        direction = scaled + length / before.clamp(min=CONVERGED) * direction
-    return solution

@@ -81,20 +81,20 @@ class GaussianMachine(nn.Module):
         unit, value = self._terms(told)
         left_unit, left_value = self._terms(left)
         moment = (unit * value).sum(dim=2, keepdim=True)
-        seen = (told.given[:, :, None] * functional.embedding(told.item, self.projection)).sum(dim=1, keepdim=True)
-        left_seen = left.given[:, :, None] * functional.embedding(left.item, self.projection)
-        count = told.given.sum(dim=1)[:, None, None]
+        seen = (told.given.unsqueeze(2) * functional.embedding(told.item, self.projection)).sum(dim=1, keepdim=True)
+        left_seen = left.given.unsqueeze(2) * functional.embedding(left.item, self.projection)
+        count = told.given.sum(dim=1, keepdim=True).unsqueeze(2)
         return fold_in.means(
             unit.mT @ unit,
             self._prior(seen, count) + moment,
             left_unit,
-            self._prior(seen - left_seen, count - left.given[:, :, None]) + moment - left_unit * left_value,
+            self._prior(seen - left_seen, count - left.given.unsqueeze(2)) + moment - left_unit * left_value,
         )
 
     def _prior(self, seen: Tensor, count: Tensor) -> Tensor:
         """Prior means [B,S,M,R] from projected masks [B,M,F] of `count` [B,M,1] ones."""
         features = (seen / count.clamp(min=1).sqrt() - self.projection_mean) * (count / (count + TELLING))
-        return features[:, None] @ self.prior_weight + self.prior_bias
+        return features.unsqueeze(1) @ self.prior_weight + self.prior_bias
 
     def ratings(self, hidden: Tensor) -> Tensor:
         """Predicted ratings of all items [B,I] from hidden units [B,S,R]."""
@@ -114,10 +114,10 @@ class GaussianMachine(nn.Module):
 
     def _terms(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Factors [B,S,N,R] and ratings [B,S,N,1] in units of the noise."""
-        root = functional.embedding(told.item, self.root_precision) * told.given[:, :, None]
-        root = root.transpose(1, 2)[:, :, :, None]
+        root = functional.embedding(told.item, self.root_precision) * told.given.unsqueeze(2)
+        root = root.transpose(1, 2).unsqueeze(3)
         value = (told.rating - self.centre) * self.inverse_scale
-        return root * self._factors(told.item), root * value[:, None, :, None]
+        return root * self._factors(told.item), root * value.unsqueeze(1).unsqueeze(3)
 
 
 def fit(machine: GaussianMachine, settings: GaussianSettings, data: RatingData, *, quiet: bool = False) -> None:

@@ -23,7 +23,7 @@ from torch.nn import functional
 from training.learners import fold_in
 from training.learners.gaussian import GaussianMachine
 from training.learners.histories import Histories
-from training.learners.integer import integer_product
+from training.learners.operators import integer_product
 from training.learners.lateral import Lateral
 from training.learners.rbm import Rbm
 
@@ -72,8 +72,8 @@ class LateralExpert(nn.Module):
     def of(self, target: Tensor, sums: Tensor, left: Histories) -> Tensor:
         """Sums of the items `target` [B,K], each time without one of `left` [B,M]: [B,K,M]."""
         column = self.place[target]
-        rated, liked = (self.weight[rows[:, None], column[:, :, None]].float() for rows in self._rows(left))
-        return sums.gather(1, column)[:, :, None] - (rated + liked) * self.scale[column][:, :, None]
+        rated, liked = (self.weight[rows.unsqueeze(1), column.unsqueeze(2)].float() for rows in self._rows(left))
+        return sums.gather(1, column).unsqueeze(2) - (rated + liked) * self.scale[column].unsqueeze(2)
 
     def _rows(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Rows of the units "rated" and "liked" [B,N] each; the row of zeros where the unit is not on."""
@@ -105,14 +105,14 @@ class HiddenExpert(nn.Module):
         rows, strength = self._terms(told)
         left_rows, left_strength = self._terms(left)
         # Every item counts as one that is not rated already, with strength 1; an entry that is padding adds nothing.
-        gram = ((strength - told.given[:, :, None]) * rows).mT @ rows
+        gram = ((strength - told.given.unsqueeze(2)) * rows).mT @ rows
         right = (strength * rows).sum(dim=1, keepdim=True)
-        left_unit = (left_strength - left.given[:, :, None]).sqrt() * left_rows
+        left_unit = (left_strength - left.given.unsqueeze(2)).sqrt() * left_rows
         return fold_in.means(gram, right, left_unit, right - left_strength * left_rows)
 
     def _terms(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Rows [B,N,H] of the items, and strengths [B,N,1], 0 where none is given."""
-        return functional.embedding(told.item, self.weight), (told.given * self.strength(told.liked))[:, :, None]
+        return functional.embedding(told.item, self.weight), (told.given * self.strength(told.liked)).unsqueeze(2)
 
 
 class Score(nn.Module):
@@ -149,9 +149,9 @@ class Score(nn.Module):
             self.lateral.of(target, sums, left),
             functional.embedding(target, self.hidden.weight) @ mean_without.mT,
             self.rater.ratings_of(target, taste_without),
-            self.prior[target][:, :, None],
+            self.prior[target].unsqueeze(2),
         )
-        return score, predicted, score.gather(1, target)[:, :, None] - without
+        return score, predicted, score.gather(1, target).unsqueeze(2) - without
 
     def _score(self, lateral: Tensor, hidden: Tensor, rating: Tensor, prior: Tensor) -> Tensor:
         product = self.product

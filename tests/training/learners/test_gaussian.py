@@ -12,7 +12,6 @@ from torch import Tensor
 from models.items import Item
 from training.data import movielens
 from training.data.ratings import RatingData, Ratings
-from training.learners.fold_in import conjugate_gradients
 from training.learners.gaussian import TELLING, GaussianMachine, GaussianSettings, fit
 from training.learners.histories import Histories
 from training.metrics.raters import biases
@@ -185,18 +184,6 @@ def test_missing_and_constant_attributes_are_fine(data: RatingData) -> None:
     )
     machine = fitted(replace(data, items=items, attributes=kinds))  # type: ignore[arg-type]
     assert all(torch.isfinite(buffer).all() for buffer in machine.buffers())
-
-
-def test_conjugate_gradients_solve_in_as_many_steps_as_unknowns() -> None:
-    torch.manual_seed(7)
-    half = torch.randn(2, 5, 5, dtype=torch.float64)
-    matrix = torch.eye(5) + half @ half.mT
-    right = torch.randn(2, 3, 5, dtype=torch.float64)
-    right[0, 0] = 0
-    found = conjugate_gradients(matrix, right, 5)
-    assert torch.allclose(found, torch.linalg.solve(matrix, right.mT).mT, atol=1e-9)
-    assert torch.equal(found[0, 0], torch.zeros(5, dtype=torch.float64))
-    assert torch.isfinite(conjugate_gradients(matrix, right, 30)).all()
 
 
 class Both(torch.nn.Module):
