@@ -50,16 +50,15 @@ def main() -> int:
         relevant = {
             user: found for user in told if (found := {item for item, r in targets.get(user, {}).items() if r >= liked})
         }
-        likeness = Likeness(options.model, served.get(f"/v1/models/{options.model}")["version"])
-        shares = popularity(served, options.model)
+        known = Known(options.model, served.get(f"/v1/models/{options.model}")["version"])
         plain = ndcg(lists(served, options.model, told, relevant), relevant)
         for knob in ("diversity", "novelty"):
             print(f"| {knob} | NDCG@{LISTED} | minus {knob} 0 | likeness of two | liked by |\n|---|---|---|---|---|")
             for value in (0, *SETTINGS):
                 found = lists(served, options.model, told, relevant, **{knob: value})
                 gains = ndcg(found, relevant)
-                alike = np.mean([likeness.mean(items) for items in found])
-                share = np.mean([shares[item] for items in found for item in items])
+                alike = np.mean([known.likeness(items) for items in found])
+                share = np.mean([known.popularity(item) for items in found for item in items])
                 print(f"| {value} | {mean(gains)} | {mean(gains - plain)} | {alike:.3f} | {share:.3f} |", flush=True)
             print()
     print(f"{options.model}, {len(relevant)} users of {options.folder}")
@@ -95,29 +94,26 @@ def ndcg(found: Sequence[Sequence[str]], relevant: Mapping[int, set[str]]) -> ND
     return np.array(gains)
 
 
-def popularity(served: Served, model: str) -> dict[str, float]:
-    """The share of training users who liked each item, which is the score for somebody who is unknown."""
-    shares: dict[str, float] = {}
-    while True:
-        body = {"model": model, "users": [{}], "count": 1000, "offset": len(shares)}
-        (user,) = served.post("/v1/recommend", body)["users"]
-        shares |= {item["item"]: item["score"] for item in user["items"]}
-        if len(shares) >= user["total"]:
-            return shares
+class Known:
+    """What the service itself knows of the items of a version.
 
-
-class Likeness:
-    """What `diversity` means by it: the cosine of what liking either item adds to the scores."""
+    Two are alike by the cosine of what liking either adds to the scores.
+    """
 
     def __init__(self, name: str, number: int) -> None:
         settings = configuration.read()
         model = Model(verify(Store(settings.folders).find()[name][number], name, number), settings, Metrics())
         assert model.catalogue is not None
+        self._popularity = model.catalogue.popularity
         assert model.profiles is not None
         self._index = model.catalogue.index
         self._units = asyncio.run(model.profiles.units(np.arange(len(self._index)), Clock(3600)))
 
-    def mean(self, items: Sequence[str]) -> float:
+    def popularity(self, item: str) -> float:
+        """The share of training users who liked it."""
+        return float(self._popularity[self._index[item]])
+
+    def likeness(self, items: Sequence[str]) -> float:
         """Over all pairs of two items of a list."""
         units = self._units[[self._index[item] for item in items]]
         pairs = units @ units.T

@@ -110,7 +110,6 @@ def line(options: argparse.Namespace) -> list[str]:
             learner = found.learner(settings, data)
         with timed("steps"):
             run = loop.train(learner, Path(folder), quiet=True)
-    prepared: float = getattr(run, "prepared", 0.0)
     with timed("export"):
         graphs, _ = export.export(learner)
     if options.measure:
@@ -121,9 +120,9 @@ def line(options: argparse.Namespace) -> list[str]:
         f"{data.train.users:,}",
         f"{len(data.items):,}",
         f"{seconds['read']:.1f}",
-        f"{seconds['prepare'] + prepared:.1f}",
+        f"{seconds['prepare'] + run.prepared:.1f}",
         f"{run.step:,}",
-        f"{seconds['steps'] - prepared:.1f}",
+        f"{seconds['steps'] - run.prepared:.1f}",
         f"{seconds['export']:.1f}",
         f"{seconds['measure']:.1f}" if options.measure else "",
         f"{after_reading:.2f}",

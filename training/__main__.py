@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 1 with one sentence on standard error when not."""
     options = arguments_parser().parse_args(arguments)
     from training.export import NotEqual
-    from training.loop import Diverged, NoCheckpoint, NoDevice, Stopped, Unfinished
+    from training.loop import Diverged, NoCheckpoint, NoDevice, Spent, Stopped, Unfinished
 
     expected = (
         BrokenVersion, DataError, Diverged, NoCheckpoint, NoDevice, NotEqual, NothingToAdopt,
-        OptionError, SettingError, Stopped, Unfinished, UnknownRecipe, UsageError,
+        OptionError, SettingError, Spent, Stopped, Unfinished, UnknownRecipe, UsageError,
     )  # fmt: skip
     try:
         options.command(options)
@@ -100,7 +100,8 @@ def evaluate(options: argparse.Namespace) -> None:
     print(f"{found.version_name} version {version.manifest.version}, {version.folder}")
     data, _ = _data(options, found)
     _check(version, data)
-    _print(options, _measured(options, found, data, {}).evaluate(_graphs(version), data))
+    others = _others(options, found, data) if options.baselines else None
+    _print(options, _measured(found, others).evaluate(_graphs(version), data))
 
 
 def card(options: argparse.Namespace) -> None:
@@ -129,11 +130,15 @@ def _train(options: argparse.Namespace, *written: Path) -> tuple[Recipe[Any], An
     for folder in (_folder(options), *written):
         _check_writable(folder)
     stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_signal(number: int, frame: object) -> None:
         stop.set()
+        signal.signal(number, before[signal.Signals(number)])  # a second one stops at once
+        print("stopping after this step, or when all is prepared; a second signal stops at once", file=sys.stderr)
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, on_signal)
     try:
         outcome = loop.train(
             learner,
@@ -184,26 +189,31 @@ def _publish(options: argparse.Namespace, found: Recipe[Any], data: Any, learner
 
     graphs, recordings = exporter.export(learner)
     print("Exported; onnxruntime agrees with torch. Measuring ...", flush=True)
-    parts = {name: _ablated(learner, change) for name, change in learner.ablations.items()} if options.baselines else {}
-    found = _measured(options, found, data, parts)
+    others = {**_parts(learner), **_others(options, found, data)} if options.baselines else None
+    found = _measured(found, others)
     path = publish(found, learner, data, outcome, graphs, recordings, _store(options), _log(options))
     number = int(path.name)
-    _print(options, verify(path, found.version_name, number).manifest.metrics)
+    metrics = verify(path, found.version_name, number).manifest.metrics
+    _print(options, metrics)
     print(f"Published {found.version_name} version {number}: {path}")
-    if options.ratings is not None and (worse := behind(verify(path, found.version_name, number).manifest.metrics)):
+    if options.ratings is not None and (worse := behind(metrics, others or ())):
         print(
             f"It is worse than what is simpler: {'; '.join(worse)}. To withdraw it, delete its folder. Other settings, "
             "such as fewer steps, or more data may do better."
         )
 
 
-def behind(metrics: tuple[Metric, ...]) -> list[str]:
-    """Where the model is behind one that it stands beside, by more than the standard error."""
+def behind(metrics: tuple[Metric, ...], others: Collection[str]) -> list[str]:
+    """Where the model is behind what it stands beside, by more than two paired standard errors.
+
+    `others` are baselines that are no simpler: other versions, and parts of this one.
+    """
     return [
         f"{metric.name} {metric.value:.4g}, {baseline.name} {baseline.value:.4g}"
         for metric in metrics
         for baseline in metric.baselines
-        if (metric.value - baseline.value) * (1 if metric.better == "lower" else -1) > (metric.standard_error or 0)
+        if baseline.name not in others and baseline.paired_difference is not None and baseline.paired_error is not None
+        if baseline.paired_difference * (1 if metric.better == "lower" else -1) > 2 * baseline.paired_error
     ]
 
 
@@ -222,24 +232,26 @@ def _newest(options: argparse.Namespace, name: str) -> Version:
     return verify(versions[max(versions)], name, max(versions))
 
 
-def _ablated(learner: Any, change: Mapping[str, Any]) -> Any:
-    """The learner's graphs with other settings of the export."""
+def _parts(learner: Any) -> dict[str, Any]:
+    """The learner's graphs without one part each, by name and by the settings of the export that make them."""
     from training import export as exporter
     from training.graphs import Graphs
 
     settings = learner.settings
-    learner.settings = settings.model_copy(update=change)
-    graphs, _ = exporter.export(learner)
+    parts: dict[str, Any] = {}
+    for name, change in learner.ablations.items():
+        learner.settings = settings.model_copy(update=change)
+        graphs, _ = exporter.export(learner)
+        parts[f"{name} ({', '.join(f'{key} {value:g}' for key, value in change.items())})"] = Graphs(graphs)
     learner.settings = settings
-    return Graphs(graphs)
+    return parts
 
 
-def _measured(options: argparse.Namespace, found: Recipe[Any], data: Any, parts: Mapping[str, Any]) -> Recipe[Any]:
-    """The recipe, made to measure beside every baseline if that was asked for, and beside graphs of `parts` by name."""
+def _measured(found: Recipe[Any], others: Mapping[str, Any] | None) -> Recipe[Any]:
+    """The recipe, made to measure beside every baseline and the graphs `others`, by name, unless that is None."""
     compare = found.compare
-    if not options.baselines or compare is None:
+    if compare is None or others is None:
         return found
-    others = {**parts, **_others(options, found, data)}
 
     def beside_all(graphs: Any, data: Any) -> list[Metric]:
         return compare(graphs, data, others)
@@ -389,7 +401,12 @@ def arguments_parser() -> argparse.ArgumentParser:
         how.add_argument("--set", action="append", metavar="KEY=VALUE", help="change a setting; may be repeated")
         if verb == "export":
             continue
-        how.add_argument("--budget", type=_duration, metavar="TIME", help="90s, 20m, 2h: sets the number of steps")
+        how.add_argument(
+            "--budget",
+            type=_duration,
+            metavar="TIME",
+            help="90s, 20m, 2h: sets the number of steps; preparing counts, but is not shortened",
+        )
         how.add_argument("--resume", action="store_true", help="go on from the checkpoint of this recipe")
     return parser
 

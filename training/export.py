@@ -18,8 +18,8 @@ from torch import nn
 from models.manifest import OPSET, Graph
 from models.sample import Recording
 from training.graphs import Graphs
-from training.learners.operators import TRANSLATIONS
 from training.learners.learner import Export, Learner
+from training.learners.operators import TRANSLATIONS
 
 SMALL = 256
 """Tensors of fewer values stay float32: they cost nothing."""

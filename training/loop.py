@@ -28,8 +28,6 @@ CHECKPOINT = "checkpoint.pt"
 LOG = "metrics.jsonl"
 PACE_STEPS = 20
 """Steps that are timed before a budget in seconds becomes a number of steps."""
-
-
 PREPARE = -2
 """Numbers the draws of `Learner.prepare` as a step's number does those of a step; -1 are those of a fresh learner."""
 
@@ -48,6 +46,10 @@ class NoDevice(Exception):
 
 class NoCheckpoint(Exception):
     """There is no run to go on from, or none that fits."""
+
+
+class Spent(Exception):
+    """The budget is gone before the first step."""
 
 
 class Unfinished(Exception):
@@ -90,6 +92,7 @@ def train(
     Raises:
         Diverged: a loss or a gradient became infinite or not a number.
         Stopped: `stop` was set before the last step.
+        Spent: preparing took the whole `budget`. The checkpoint holds what was prepared.
         NoCheckpoint: `resume` without one, or with one of other data.
         Unfinished: no `resume`, and `folder` holds a run that was stopped.
     """
@@ -110,12 +113,20 @@ def train(
         run.seconds = run.prepared = time.monotonic() - begun
         run.average = {name: value.detach().clone() for name, value in _averaged(learner)}
         (folder / LOG).unlink(missing_ok=True)
+        _save(folder / CHECKPOINT, learner, optimizers, run)
+    if budget and run.step < PACE_STEPS and run.prepared >= budget:
+        raise Spent(
+            f"preparing took {run.prepared:.0f} s, and the budget is {budget:.0f}: go on with --resume and more of it"
+        )
     learner.train()
     saved = started = time.monotonic()
     before, paced = run.seconds, not budget or run.step >= PACE_STEPS
     bar = tqdm(total=run.steps, initial=run.step, unit="step", disable=quiet, smoothing=0.05)
     with bar:
         while run.step < run.steps:
+            if stop is not None and stop.is_set():
+                _save(folder / CHECKPOINT, learner, optimizers, run)
+                raise Stopped(f"stopped at step {run.step} of {run.steps}; --resume goes on from there")
             progress = run.step / run.steps
             for name, optimizer in optimizers.items():
                 for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
@@ -136,12 +147,9 @@ def train(
                 with (folder / LOG).open("a") as log:
                     log.write(json.dumps({"step": run.step, "seconds": round(run.seconds, 2), **means}) + "\n")
                 run.rows.clear()
-            stopped = stop is not None and stop.is_set() and run.step < run.steps
-            if stopped or run.step == run.steps or now - saved > checkpoint_seconds:
+            if run.step == run.steps or now - saved > checkpoint_seconds:
                 _save(folder / CHECKPOINT, learner, optimizers, run)
                 saved = now
-            if stopped:
-                raise Stopped(f"stopped at step {run.step} of {run.steps}; --resume goes on from there")
     adopt_average(learner, run)
     return run
 
@@ -275,9 +283,8 @@ def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
     return Run(
-        state["steps"], state["device"], state["step"], state["seconds"],
-        state.get("prepared", 0.0),  # a checkpoint of an older release has none
-        state["average"], state["rows"],
+        state["steps"], state["device"], state["step"], state["seconds"], state["prepared"], state["average"],
+        state["rows"],
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """One loaded version: its sessions, proven by their sample, and the queues before its small graphs."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -87,8 +87,10 @@ class Model:
         return await self._batchers[graph].submit(rows, clock)
 
     def _batch(self, graph: str, max_batch: int, max_cost: int, unit: str) -> None:
-        def shapes(row: Arrays) -> tuple[tuple[int, ...], ...]:
-            return tuple(array.shape for array in row.values())
+        def alike(row: Arrays) -> Hashable:
+            """Rows of the same shapes share a run, but for those with targets: gains are for each rating and target,
+            so a batch saves nothing, and alone a row's bits are its own."""
+            return id(row) if _targets(row) else tuple(array.shape for array in row.values())
 
         def cost(row: Arrays) -> int:
             if graph != "score":
@@ -101,13 +103,12 @@ class Model:
         def run(rows: list[Arrays]) -> list[Row | Exception]:
             counted.observe(len(rows))
             if max_batch == 1 or _targets(rows[0]):
-                # Gains are for each rating and target, so a batch saves nothing; alone a row's bits are its own.
                 return [answer for row in rows for answer in session.run_rows([row])]
             return session.run_rows_alike(rows, waiting.most(cost(rows[0])))
 
         waiting: Waiting[Arrays, Row] = Waiting(max_batch, max_cost, f"HARMONIUM_MAX_QUEUE_{unit.upper()}", max_run)
         self.waiting[graph] = unit, waiting
-        self._batchers[graph] = Batcher(run, waiting, shapes, cost)
+        self._batchers[graph] = Batcher(run, waiting, alike, cost)
 
 
 def _targets(row: Arrays) -> int:

@@ -20,7 +20,7 @@ from training.learners.movie_rbm import MovieRbm
 from training.learners.rbm import Rated
 from training.learners.vae import Vae, VaeSettings
 from training.learners.vanilla_gan import VanillaGan
-from training.loop import Diverged, NoCheckpoint, Run, Stopped, Unfinished
+from training.loop import Diverged, NoCheckpoint, Run, Spent, Stopped, Unfinished
 from training.settings import Settings
 
 
@@ -155,7 +155,7 @@ def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
     assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("budget", "steps"), [(51.0, 50), (1e-9, 20), (411.0, 410)])
+@pytest.mark.parametrize(("budget", "steps"), [(51.0, 50), (2.0, 20), (411.0, 410)])
 def test_a_budget_in_seconds_sets_the_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float, steps: int
 ) -> None:
@@ -178,6 +178,29 @@ def test_a_budget_holds_for_a_run_that_is_stopped_before_its_pace_is_known(
         train(first, tmp_path, budget=31.0, stop=first.stop)
     assert train(Slope(settings(steps=8000)), tmp_path, budget=31.0, resume=True).steps == 30
     assert train(Slope(settings(steps=8000)), tmp_path, budget=99.0, resume=True).steps == 30, "it is set once"
+
+
+def test_a_budget_that_preparing_uses_up_is_refused_and_what_was_prepared_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tick(monkeypatch)
+    with pytest.raises(Spent, match="preparing took 1 s"):
+        train(Prepared(settings(steps=8000)), tmp_path, budget=0.5)
+    resumed = Prepared(settings(steps=8000))
+    assert train(resumed, tmp_path, budget=31.0, resume=True).steps == 30
+    assert resumed.calls == 0
+
+
+def test_a_stop_while_preparing_keeps_what_was_prepared(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped, match="step 0 of"):
+        train(Prepared(settings()), tmp_path, stop=stop)
+    whole, resumed = Prepared(settings()), Prepared(settings())
+    train(whole, tmp_path / "whole")
+    train(resumed, tmp_path, resume=True)
+    assert resumed.calls == 0
+    assert resumed.path == whole.path
 
 
 class Prepared(Slope):
@@ -288,10 +311,10 @@ def test_a_run_keeps_its_settings(tmp_path: Path) -> None:
 
 
 class Watch:
-    """A stop event that is set once it was asked `looks` times."""
+    """A stop event that is set in step `step`: it is asked before each."""
 
-    def __init__(self, looks: int) -> None:
-        self.left = looks
+    def __init__(self, step: int) -> None:
+        self.left = step + 1
 
     def is_set(self) -> bool:
         self.left -= 1

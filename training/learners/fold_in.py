@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.learners.operators import conjugate_gradients
+from training.learners.operators import conjugate_gradients, one_if_any
 
 STEPS = 12
 """Enough for systems of hundreds of ratings to be solved to the fifth digit; each makes the graph longer."""
@@ -27,9 +27,7 @@ def means(gram: Tensor, right: Tensor, left_unit: Tensor, left_right: Tensor) ->
     right side is without them. If M is 0, nothing is spent on them.
     """
     precision = torch.eye(gram.shape[-1]) + gram
-    # All rows of the inverse, or none. 2M // (M + 1) is 0 for none and 1 for any: the exporter takes min(M, 1) to be 1.
-    count = left_unit.shape[-2]
-    rows = torch.eye(gram.shape[-1])[: gram.shape[-1] * (2 * count // (count + 1))]
+    rows = torch.eye(gram.shape[-1])[: gram.shape[-1] * one_if_any(left_unit.shape[-2])]  # of the inverse: all or none
     sides = torch.cat((right, rows.expand(*right.shape[:-2], *rows.shape)), dim=-2)
     diagonal = precision.diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
     solved = conjugate_gradients(precision, diagonal, sides, STEPS)

@@ -15,6 +15,7 @@ as they were rated, diagonal: then the diagonal alone preconditions well.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 from typing import Annotated, Any, cast
 
@@ -33,8 +34,10 @@ from training.learners.gibbs import Draw, sample
 from training.learners.histories import Histories
 from training.settings import Settings
 
-TELLING = 40.0
+SHRINKAGE = 40.0
 """Ratings of which it takes this many until which items they are of counts for half: a few say little."""
+MOST_ENTRIES, LEAST_SHARED = 100, 5
+"""Entries of a list attribute that tell of an item, and the items that must have one: its own title tells nothing."""
 
 
 class GaussianSettings(Settings):
@@ -93,7 +96,7 @@ class GaussianMachine(nn.Module):
 
     def _prior(self, seen: Tensor, count: Tensor) -> Tensor:
         """Prior means [B,S,M,R] from projected masks [B,M,F] of `count` [B,M,1] ones."""
-        features = (seen / count.clamp(min=1).sqrt() - self.projection_mean) * (count / (count + TELLING))
+        features = (seen / count.clamp(min=1).sqrt() - self.projection_mean) * (count / (count + SHRINKAGE))
         return features.unsqueeze(1) @ self.prior_weight + self.prior_bias
 
     def ratings(self, hidden: Tensor) -> Tensor:
@@ -196,20 +199,23 @@ def _projections(mask: sparse.csr_array, count: int) -> tuple[NDArray[Any], NDAr
     projection = right.T * inverse * len(ones) ** 0.5
     features = unit @ projection
     mean = features.mean(axis=0)
-    return (features - mean) * (ones / (ones + TELLING))[:, None], projection, mean
+    return (features - mean) * (ones / (ones + SHRINKAGE))[:, None], projection, mean
 
 
 def _described(data: RatingData) -> NDArray[np.float64]:
     """Attributes as columns [I,A], centred, of mean square 1: an indicator an entry of a list, a number and its square.
 
-    A missing number is the mean.
+    Of the entries that several items share, those are taken that most do. A missing number is the mean.
     """
     columns: list[NDArray[np.float64]] = []
     for name, kind in data.attributes.items():
         values = [item.attributes.get(name) for item in data.items]
         if kind == "list":
             lists = [value if isinstance(value, tuple) else () for value in values]
-            columns.extend(np.array([entry in value for value in lists], float) for entry in sorted({*chain(*lists)}))
+            shared = Counter(chain(*map(set, lists)))
+            telling = sorted((-items, entry) for entry, items in shared.items() if items >= LEAST_SHARED)
+            for _, entry in telling[:MOST_ENTRIES]:
+                columns.append(np.array([entry in value for value in lists], float))
         else:
             known = np.array([isinstance(value, (int, float)) for value in values])
             number = np.zeros(len(values))

@@ -9,8 +9,9 @@ MLSP 2017):
 
     r ~ N(u.v, 1 / (c a)),   u ~ N(x B, L^-1),   B | L ~ N(0, D^-1, L^-1),   L ~ Wishart,   c ~ Gamma of mean 1
 
-with the same for v and a. x begins with a constant 1; D is diagonal, its entries and the mean of a have Gamma
-priors. Every conditional is conjugate, so a sweep draws each from its own distribution in turn.
+with the same for v and a. x begins with a constant 1; D is diagonal, its entries and the reciprocal of the mean of a
+have Gamma priors. Every conditional is conjugate, so a sweep draws each from its own distribution in turn; only c and a
+are cut off at `MAX_PRECISION`.
 
 Nothing is held that is larger than the ratings, the factors or one block of them: users and items are sorted by their
 number of ratings and worked off in blocks of equal length.
@@ -33,10 +34,10 @@ BLOCK_VALUES = 1 << 21
 """Gathered factors, times their rank, that a block holds."""
 SHAPE, RATE = 1.0, 1.0
 """Of the Gamma priors: worth two ratings of unit variance."""
-ALIKE = 8.0
+NOISE_SHAPE = 8.0
 """Shape of the prior of a user's or an item's noise precision: how much alike they are held to be."""
-MOST_PRECISE = 100.0
-"""Noise is never less than a tenth of a unit, for float32 must still tell the prior from many precise ratings."""
+MAX_PRECISION = 100.0
+"""Of a user or an item: float32 must still tell the prior from many precise ratings."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class Side:
         root = torch.linalg.cholesky(self.gram + torch.diag(self.decay))
         mean = torch.cholesky_solve(self.features.T @ self.factor, root)
         rest = self.factor - self.features @ mean
-        spread = torch.eye(rank) + rest.T @ rest + mean.T @ (self.decay[:, None] * mean)
-        self.precision = wishart(spread, rows + rank)
+        scatter = torch.eye(rank) + rest.T @ rest + mean.T @ (self.decay[:, None] * mean)
+        self.precision = wishart(scatter, rows + rank)
         noise = torch.randn(len(mean), rank)
         across = torch.linalg.solve_triangular(root.T, noise, upper=True)
         lower = torch.linalg.cholesky(self.precision)
@@ -117,12 +118,12 @@ class Side:
             factor = torch.linalg.solve_triangular(root.mT, whitened, upper=True)
             self.factor[rows] = factor[:, :, 0]
             errors[rows] = (weight * (rating - (gathered @ factor)[:, :, 0]).square()).sum(dim=1)
-        drawn = gamma(ALIKE + self.count / 2, ALIKE / self.noise_mean + errors / 2)
-        self.noise = drawn.clamp(max=MOST_PRECISE)
+        drawn = gamma(NOISE_SHAPE + self.count / 2, NOISE_SHAPE / self.noise_mean + errors / 2)
+        self.noise = drawn.clamp(max=MAX_PRECISION)
 
     def draw_noise_mean(self) -> None:
         """The mean of this side's precisions. The other side's stays 1: only the product counts."""
-        shape, rate = SHAPE + ALIKE * len(self.noise), RATE + ALIKE * self.noise.sum()
+        shape, rate = SHAPE + NOISE_SHAPE * len(self.noise), RATE + NOISE_SHAPE * self.noise.sum()
         self.noise_mean = 1 / float(gamma(torch.tensor(shape), rate))
 
     def expected(self, other: Side) -> tuple[Tensor, Tensor]:
@@ -132,8 +133,8 @@ class Side:
         second = torch.linalg.cholesky(other.factor.T @ other.factor / len(other.factor) + 1e-6 * torch.eye(rank))
         for rows, _, _, _, root, towards in self._conditionals(other):
             mean[rows] = torch.cholesky_solve(towards, root)[:, :, 0]
-            spread = torch.linalg.solve_triangular(root, second.expand(len(rows), -1, -1), upper=False)
-            variance[rows] = spread.square().sum(dim=(1, 2))
+            whitened = torch.linalg.solve_triangular(root, second.expand(len(rows), -1, -1), upper=False)
+            variance[rows] = whitened.square().sum(dim=(1, 2))
         return mean, 1 / (1 / self.noise + variance)
 
     def _conditionals(self, other: Side) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]]:
@@ -188,10 +189,13 @@ def gamma(shape: Tensor, rate: Tensor) -> Tensor:
     return torch.distributions.Gamma(shape, rate).sample()
 
 
-def wishart(inverse_scale: Tensor, freedom: float) -> Tensor:
-    """A draw of the Wishart distribution with the mean `freedom` inverse(inverse_scale), by Bartlett."""
+def wishart(inverse_scale: Tensor, degrees: float) -> Tensor:
+    """A draw of the Wishart distribution with so many degrees of freedom, by Bartlett.
+
+    Its mean is degrees * inverse(inverse_scale).
+    """
     size = len(inverse_scale)
     lower = torch.linalg.cholesky(torch.linalg.inv(inverse_scale))
-    chi_square = 2 * gamma((freedom - torch.arange(size)).to(inverse_scale.dtype) / 2, torch.tensor(1.0))
+    chi_square = 2 * gamma((degrees - torch.arange(size)).to(inverse_scale.dtype) / 2, torch.tensor(1.0))
     root = lower @ (torch.randn(size, size).tril(-1) + torch.diag(chi_square.sqrt()))
     return root @ root.T

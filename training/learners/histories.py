@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from training.learners.operators import one_if_any
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -27,7 +29,5 @@ class Histories:
 
         The latter where there are no targets [B,K]: then nobody asks what ratings add, and it costs nothing.
         """
-        count = target.shape[1]
-        # 2K // (K + 1) is 0 for none and 1 for any; the exporter takes a minimum with 1 to be 1.
-        each = self.item.shape[1] * (2 * count // (count + 1))
+        each = self.item.shape[1] * one_if_any(target.shape[1])
         return Histories(self.item[:, :each], self.rating[:, :each], self.given[:, :each], self.liked[:, :each])

@@ -80,15 +80,17 @@ class MovieRbm(Recommender[MovieRbmSettings]):
         settings, data = self.settings, self.data
         gaussian.fit(self.rater, settings, data, quiet=not sys.stderr.isatty())
         weight = lateral.fit(
-            data.train, data.liked, self.frequent.numpy(), settings.lateral_ridge, settings.lateral_dropout
+            data.train, data.liked, self.frequent.cpu().numpy(), settings.lateral_ridge, settings.lateral_dropout
         )
         quantised, scale = lateral.quantise(weight)
         self.lateral.copy_(quantised)
         self.lateral_scale.copy_(scale)
-        # With hidden units that expect nothing, each item is rated and liked as often as it was (Hinton 2010).
+        # With hidden units that expect nothing, each item is rated and liked as often as it was (Hinton, "A practical
+        # guide to training restricted Boltzmann machines", 2010).
         often = torch.bincount(2 * self.item + self.liked, minlength=2 * len(data.items)).view(-1, 2)
+        rest = data.train.users - often.sum(dim=1, keepdim=True)
         strength = self.machine.strength(torch.tensor([0.0, 1.0]))
-        self.machine.bias.copy_(((often + 0.5) / data.train.users).log() + strength / 2)
+        self.machine.bias.copy_(((often + 0.5) / (rest + 0.5)).log() + strength / 2)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam, with a rate for the weights and one for the biases."""
@@ -102,7 +104,7 @@ class MovieRbm(Recommender[MovieRbmSettings]):
     def draw(self) -> Batch:
         """Of random users: rows 0 to batch_size, items and whether they are liked [R]."""
         row, cells = self.draw_users()
-        return row, self.item[cells], self.liked[cells]
+        return tuple(part.to(self.device) for part in (row, self.item[cells], self.liked[cells]))
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
         """The CD loss."""

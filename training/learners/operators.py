@@ -17,6 +17,11 @@ CONVERGED = 1e-12
 """A squared length that divides no further: what is left of a solved system is rounding."""
 
 
+def one_if_any(count: int) -> int:
+    """0 for none and 1 for any, of a size that is free in the graph: the exporter takes min(count, 1) to be 1."""
+    return 2 * count // (count + 1)
+
+
 @torch.library.custom_op("harmonium::integer_product", mutates_args=())
 def integer_product(ones: Tensor, weight: Tensor) -> Tensor:
     """The product of 0/1 rows, uint8 [B,V], with weights, int8 [V,O] -> int32 [B,O].
@@ -62,7 +67,7 @@ def _(matrix: Tensor, diagonal: Tensor, right: Tensor, steps: int) -> Tensor:
 def _conjugate_gradients(
     matrix: onnxscript.FLOAT, diagonal: onnxscript.FLOAT, right: onnxscript.FLOAT, steps: int
 ) -> Any:
-    op = opset18
+    op: Any = opset18  # its types hold for values of numpy
     least = op.Constant(value_float=CONVERGED)
     last = op.Constant(value_ints=[-1])
     solution, residual, direction = op.Sub(right, right), right, op.Div(right, diagonal)

@@ -61,17 +61,18 @@ class Rbm(nn.Module):
         """Of p(h | s): b [B,H], the lower Cholesky factor of A [B,H,H] and the mean [B,H]."""
         rows = self.weight[visible.item]
         strength = self.strength(visible.liked)[:, None]
-        towards = torch.zeros(visible.users, rows.shape[1]).index_add(0, visible.user, strength * rows)
+        towards = rows.new_zeros(visible.users, rows.shape[1]).index_add(0, visible.user, strength * rows)
         more = ((strength - 1) * rows).split(counts := _counts(visible))  # every item counts as not rated already
         grams = torch.stack([left.T @ right for left, right in zip(more, rows.split(counts), strict=True)])
-        root = torch.linalg.cholesky(torch.eye(rows.shape[1]) + self.weight.T @ self.weight + grams)
+        unit = torch.eye(rows.shape[1], device=rows.device)
+        root = torch.linalg.cholesky(unit + self.weight.T @ self.weight + grams)
         return towards, root, torch.cholesky_solve(towards.unsqueeze(2), root).squeeze(2)
 
     def free_energy(self, visible: Rated) -> Tensor:
         """F(s) [B]."""
         towards, root, mean = self.posterior(visible)
         units = self.strength(visible.liked) / 2 - self.bias[visible.item, visible.liked.long()]
-        own = torch.zeros(visible.users).index_add(0, visible.user, units)
+        own = units.new_zeros(visible.users).index_add(0, visible.user, units)
         return own - (towards * mean).sum(dim=1) / 2 + root.diagonal(dim1=1, dim2=2).log().sum(dim=1)
 
     def state_logits(self, hidden: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ each of which estimates how probable an item is (z, about 0 to 1) and adds gain 
 is rated by anybody. The second is log Phi((r - threshold) / spread) of the rating r that the machine of Gaussian hidden
 units predicts.
 
-What a rating adds to a score is the score less that without it. Nothing of that is approximated: the sums over the
-ratings lose one term, and what follows a sum is computed anew.
+What a rating adds to a score is the score less that without it. Nothing of that is approximated, but for the rounding
+of the solver: the sums over the ratings lose one term, and what follows a sum is computed anew.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from torch.nn import functional
 from training.learners import fold_in
 from training.learners.gaussian import GaussianMachine
 from training.learners.histories import Histories
-from training.learners.operators import integer_product
 from training.learners.lateral import Lateral
+from training.learners.operators import integer_product
 from training.learners.rbm import Rbm
 
 SHARPNESS = 100

@@ -11,12 +11,9 @@ RECIPE = Recipe(
     source=movielens.SOURCE,
     learner=MovieRbm,
     settings=MovieRbmSettings(
-        hidden=64,
-        gibbs_steps=1,
         batch_size=250,
         steps=600,
         learning_rate=0.003,
-        bias_learning_rate=0.02,
         warmup_steps=0,
         ema=0.98,
     ),
@@ -25,14 +22,14 @@ RECIPE = Recipe(
 `score` is the logarithm of p(rated next) p(liked | rated), up to a constant: three parts in one graph.
 
 - What is rated next, by hidden units: a restricted Boltzmann machine with a visible unit of three states (not rated,
-  rated, liked) an item and Gaussian hidden units, trained by contrastive divergence (CD-1). The strengths of the states
-  make it a relative of implicit matrix factorisation.
+  rated, liked) an item and Gaussian hidden units, trained by contrastive divergence (CD-k, k being
+  `gibbs_steps`). The strengths of the states make it a relative of implicit matrix factorisation.
 - What is rated next, by lateral weights: a ridge regression between items with two inputs an item, in closed form, kept
   in 8 bits. That is EASE with weighted users, not a Boltzmann machine's learning.
 - Whether it is liked, and `rating`: a Boltzmann machine with Gaussian hidden units, that is Bayesian matrix
   factorisation with side information, sampled by Gibbs.
 
-The first two are multiplied as experts. Rows "this model without ..." of the table tell what each part adds.""",
+The first two are multiplied as experts. `--baselines` measures the model without each part.""",
     compare=comparison.compare,
     not_for="Commercial use: the ratings' licence forbids it. Films after 2000: the data end there.",
 )

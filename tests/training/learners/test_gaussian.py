@@ -1,10 +1,8 @@
 """The machine against ridge solutions in numpy, against itself without a rating, and in onnxruntime."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +10,7 @@ from torch import Tensor
 from models.items import Item
 from training.data import movielens
 from training.data.ratings import RatingData, Ratings
-from training.learners.gaussian import TELLING, GaussianMachine, GaussianSettings, fit
+from training.learners.gaussian import SHRINKAGE, GaussianMachine, GaussianSettings, fit
 from training.learners.histories import Histories
 from training.metrics.raters import biases
 
@@ -75,7 +73,7 @@ def ridge(machine: GaussianMachine, item: list[int], rating: list[float]) -> np.
     features = np.zeros(machine.projection.shape[1])
     if item:
         projected = machine.projection.double().numpy()[item].sum(axis=0) / len(item) ** 0.5
-        features = (projected - machine.projection_mean.double().numpy()) * len(item) / (len(item) + TELLING)
+        features = (projected - machine.projection_mean.double().numpy()) * len(item) / (len(item) + SHRINKAGE)
     means = []
     for place, noise in enumerate(precision):
         seen = factor[item, place]
@@ -184,40 +182,3 @@ def test_missing_and_constant_attributes_are_fine(data: RatingData) -> None:
     )
     machine = fitted(replace(data, items=items, attributes=kinds))  # type: ignore[arg-type]
     assert all(torch.isfinite(buffer).all() for buffer in machine.buffers())
-
-
-class Both(torch.nn.Module):
-    def __init__(self, machine: GaussianMachine) -> None:
-        super().__init__()
-        self.machine = machine
-
-    def forward(self, item_index: Tensor, rating: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        history = Histories.read(item_index, rating, LIKED)
-        mean, without = self.machine(history, history.left_out(target))
-        return self.machine.ratings(mean[:, :, 0]), self.machine.ratings_of(target, without)
-
-
-def test_onnxruntime_computes_the_same_at_every_shape(machine: GaussianMachine) -> None:
-    items, free = len(machine.factor), torch.export.Dim.DYNAMIC
-    generator = torch.Generator().manual_seed(8)
-
-    def example(rows: int, length: int, targets: int) -> tuple[Tensor, ...]:
-        history = histories(rows, length, items)
-        item_index = torch.where(history.given > 0, history.item, -1).to(torch.int32)
-        return item_index, history.rating, torch.randint(items, (rows, targets), generator=generator)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            Both(machine), example(2, 7, 3), dynamic_shapes=[{0: free, 1: free}] * 3,
-            opset_version=18, dynamo=True, verbose=False,
-        )  # fmt: skip
-    assert program is not None
-    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = [tensor.name for tensor in session.get_inputs()]
-    for shape in ((1, 1, 1), (2, 7, 3), (5, 40, 2), (1, 300, 10), (64, 2, 1), (3, 33, 1), (3, 9, 0)):
-        inputs = example(*shape)
-        found = session.run(None, {name: part.numpy() for name, part in zip(names, inputs, strict=True)})
-        for output, expected in zip(found, Both(machine)(*inputs), strict=True):
-            assert output.shape == expected.shape
-            assert np.abs(output - expected.numpy()).max(initial=0) < 1e-3

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.data.ratings import Ratings
-from training.learners.gibbs import ALIKE, Side, gamma, sample, wishart
+from training.learners.gibbs import NOISE_SHAPE, Side, gamma, sample, wishart
 
 DRAWS = 20_000
 
@@ -45,8 +45,8 @@ def test_factors_have_the_ridge_solution_as_mean_and_the_inverse_precision_as_co
     assert (white.T @ white / DRAWS - torch.eye(3)).abs().max() < 10 / DRAWS**0.5
     # Given the factors, the noise is a Gamma whose rate holds the squared errors, the other side's precisions in.
     errors = ((rating.double() - drawn @ seen.T).square() * weight / 1.5).sum(dim=1)
-    scaled = side.noise * (ALIKE + errors / 2)
-    assert float(scaled.mean()) == pytest.approx(ALIKE + 1.5, abs=5 * ((ALIKE + 1.5) / DRAWS) ** 0.5)
+    scaled = side.noise * (NOISE_SHAPE + errors / 2)
+    assert float(scaled.mean()) == pytest.approx(NOISE_SHAPE + 1.5, abs=5 * ((NOISE_SHAPE + 1.5) / DRAWS) ** 0.5)
 
 
 def test_users_without_ratings_are_drawn_from_the_prior() -> None:
@@ -119,7 +119,10 @@ def test_a_planted_model_is_found_with_its_noise() -> None:
     rng = np.random.default_rng(5)
     users, items, rank = 300, 80, 3
     truth = rng.normal(size=(users, rank)) @ rng.normal(size=(rank, items)) / rank**0.5
-    of_user, of_item = rng.gamma(ALIKE, 1 / ALIKE, (users, 1)), rng.gamma(ALIKE, 6 / ALIKE, items)
+    of_user, of_item = (
+        rng.gamma(NOISE_SHAPE, 1 / NOISE_SHAPE, (users, 1)),
+        rng.gamma(NOISE_SHAPE, 6 / NOISE_SHAPE, items),
+    )
     observed = (truth + rng.normal(size=truth.shape) / np.sqrt(of_user * of_item)).astype(np.float32)
     shown = rng.random(truth.shape) < 0.4
     user, item = np.nonzero(shown)

@@ -7,8 +7,8 @@ from models.manifest import Graph
 from models.manifest import Tensor as Declared
 from training import export
 from training.graphs import Graphs
-from training.learners.operators import conjugate_gradients, integer_product
 from training.learners.learner import Export
+from training.learners.operators import conjugate_gradients, integer_product
 
 
 class Product(nn.Module):

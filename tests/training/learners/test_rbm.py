@@ -243,14 +243,13 @@ def test_a_batch_holds_users_of_the_training_part(single: None) -> None:
 
 
 def test_biases_start_where_items_are_rated_as_often_as_they_were(single: None) -> None:
-    """By hidden units of no expectation, up to what a bounded count allows: half a rating more of either state."""
+    """By hidden units of no expectation, but for half a user more of each state, which keeps logarithms finite."""
     learner, train = prepared(), tiny.twin("movies-rbm").train
     logits = learner.machine.state_logits(torch.zeros(1, learner.settings.hidden))[0]
-    odds = (logits[:, 1:] - logits[:, :1]).exp().detach()
-    counts = torch.stack([
-        torch.bincount(learner.item[learner.liked == liked], minlength=len(odds)) for liked in (False, True)
-    ], dim=1)  # fmt: skip
-    torch.testing.assert_close(odds, (counts + 0.5) / train.users)
+    found = logits.softmax(dim=1).detach()
+    counts = [torch.bincount(learner.item[learner.liked == liked], minlength=len(found)) for liked in (False, True)]
+    expected = torch.stack([train.users - sum(counts), *counts], dim=1) + 0.5
+    torch.testing.assert_close(found, expected / (train.users + 1.5))
 
 
 def test_what_is_prepared_is_kept_and_no_step_changes_it(single: None) -> None:

@@ -33,8 +33,8 @@ from training.data.source import DataError, digest
 
 LEAST = {"rating": 1_000, "user": 100, "item": 10}
 """With less, hardly a user could be held out to measure on."""
-MOST_UNITS = 1_000_000
-"""Items times levels: a network has that many visible units, and some hundred weights for each."""
+MOST_ITEMS = 100_000
+"""A training step holds some copies of the states of all items for every user of its batch, 300 MB each."""
 SEED = 0
 Read = TypeVar("Read")
 
@@ -98,10 +98,9 @@ def read(asked: Asked) -> Own[RatingData]:
         told.append(f"    left out: {table.unit}{'s' * (len(repeated) > 1)} {_some(repeated)}")
     size = _enough(table.file, rows)
     how = _scale(rows, found, table, asked)
-    if len(rows.ids) * len(how.levels) > MOST_UNITS:
+    if len(rows.ids) > MOST_ITEMS:
         raise DataError(
-            f"{len(rows.ids):,} items on {len(how.levels)} levels: their product may be {MOST_UNITS:,} at most. "
-            "Leave out items that hardly anybody rated"
+            f"{len(rows.ids):,} items: {MOST_ITEMS:,} are the most. Leave out those that hardly anybody rated"
         )
     named = items.NONE
     if asked.items is not None:
