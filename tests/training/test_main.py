@@ -259,7 +259,8 @@ def test_beside_every_baseline(capsys: pytest.CaptureFixture[str], folders: list
 
     def untimed(text: str) -> list[list[str]]:
         rows = [[cell.strip(" *") for cell in line.split("|")[:-2]] for line in text.splitlines() if line[:1] == "|"]
-        return [row for row in rows if row[1].partition(" (")[0] not in MovieRbm.ablations]  # which need the run, not only its graphs
+        # Parts left out need the run, not only its graphs.
+        return [row for row in rows if row[1].partition(" (")[0] not in MovieRbm.ablations]
 
     assert untimed(output)[2:] == untimed(told)[2:]
     assert "\nleft out: " not in output

@@ -86,7 +86,7 @@ class GaussianMachine(nn.Module):
         moment = (unit * value).sum(dim=2, keepdim=True)
         seen = (told.given.unsqueeze(2) * functional.embedding(told.item, self.projection)).sum(dim=1, keepdim=True)
         left_seen = left.given.unsqueeze(2) * functional.embedding(left.item, self.projection)
-        count = told.given.sum(dim=1, keepdim=True).unsqueeze(2)
+        count = told.count.unsqueeze(2)
         return fold_in.means(
             unit.mT @ unit,
             self._prior(seen, count) + moment,

@@ -24,6 +24,11 @@ class Histories:
         given = (item_index >= 0).to(rating.dtype)
         return cls(item_index.clamp(min=0).long(), rating, given, given * (rating >= liked).to(rating.dtype))
 
+    @property
+    def count(self) -> Tensor:
+        """Ratings given [B,1]."""
+        return self.given.sum(dim=1, keepdim=True)
+
     def left_out(self, target: Tensor) -> Histories:
         """What is to be left out of these histories, one at a time: each rating [B,N], or nothing [B,0].
 

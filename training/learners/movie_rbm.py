@@ -42,6 +42,9 @@ class MovieRbmSettings(GaussianSettings):
     prior_gain: Annotated[
         float, Field(ge=0, description="of how often an item is rated at all, which the lateral weights know already")
     ] = 0.0
+    prior_ratings: Annotated[
+        float, Field(gt=0, description="told ratings at which they know it for three quarters; with none, not at all")
+    ] = 10.0
     floor: Annotated[float, Field(gt=0, description="least probability that an expert gives an item")] = 0.01
     spread: Annotated[
         float, Field(ge=0, description="of a liking around its prediction, in deviations of ratings; 0 leaves it out")
@@ -123,11 +126,12 @@ class MovieRbm(Recommender[MovieRbmSettings]):
             threshold=(data.liked + below[-1]) / 2 if below else data.liked,
             spread=settings.spread * float(data.train.rating.std()) if below and varied else 0.0,
         )
+        share = (torch.bincount(self.item, minlength=len(data.items)) + 0.5) / data.train.users
+        lateral = Lateral(self.frequent, self.lateral, self.lateral_scale)
         module = Score(
-            LateralExpert(Lateral(self.frequent, self.lateral, self.lateral_scale), len(data.items)),
+            LateralExpert(lateral, share, settings.prior_ratings),
             HiddenExpert(self.machine),
             self.rater,
-            ((torch.bincount(self.item, minlength=len(data.items)) + 0.5) / data.train.users).log(),
             data.liked,
             product,
         )

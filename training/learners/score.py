@@ -4,8 +4,8 @@
 
 The first term is a product of experts: the lateral weights and the hidden units of the machine of what people rate,
 each of which estimates how probable an item is (z, about 0 to 1) and adds gain * log(z + floor), and how often the item
-is rated by anybody. The second is log Phi((r - threshold) / spread) of the rating r that the machine of Gaussian hidden
-units predicts.
+is rated by anybody. While few ratings are told, the lateral weights' z is raised by that, too. The second is
+log Phi((r - threshold) / spread) of the rating r that the machine of Gaussian hidden units predicts.
 
 What a rating adds to a score is the score less that without it. Nothing of that is approximated, but for the rounding
 of the solver: the sums over the ratings lose one term, and what follows a sum is computed anew.
@@ -47,10 +47,19 @@ class Product:
 
 
 class LateralExpert(nn.Module):
-    """Sums of int8 weights over the units that are on."""
+    """Sums of int8 weights over the units that are on, and what anybody rates as long as these are few.
 
-    def __init__(self, lateral: Lateral, items: int) -> None:
+    The weights know nobody of whom nothing is told: their sums over no units are 0. What is missing is taken to be
+    (m / (m + n))^2 of an item's share of users who rated it, where n ratings are told.
+    """
+
+    def __init__(self, lateral: Lateral, share: Tensor, prior_ratings: float) -> None:
+        """`share` [I] of the items and m."""
         super().__init__()
+        items = len(share)
+        self.prior_ratings = prior_ratings
+        self.register_buffer("share", share)
+        self.share: Tensor
         self.rare = len(lateral.frequent)
         place = torch.full((items,), self.rare)
         place[lateral.frequent] = torch.arange(self.rare)
@@ -62,18 +71,26 @@ class LateralExpert(nn.Module):
         self.weight: Tensor
         self.scale: Tensor
 
-    def forward(self, told: Histories) -> Tensor:
-        """Sums [B,L+1]. The units become a dense row, because gathering weights would take [B,N,L] of memory."""
+    def forward(self, told: Histories) -> tuple[Tensor, Tensor]:
+        """Estimates [B,I], and the sums [B,L+1] in them.
+
+        The units become a dense row, because gathering weights would take [B,N,L] of memory.
+        """
         on = torch.cat(self._rows(told), dim=1)
         units = torch.zeros(on.shape[0], len(self.weight), dtype=torch.uint8)  # not len(on): it would fix the batch
         units = units.scatter(1, on, torch.ones_like(on, dtype=torch.uint8))
-        return integer_product(units, self.weight).float() * self.scale
+        sums = integer_product(units, self.weight).float() * self.scale
+        return sums[:, self.place] + self.share * self._missing(told.count), sums
 
-    def of(self, target: Tensor, sums: Tensor, left: Histories) -> Tensor:
-        """Sums of the items `target` [B,K], each time without one of `left` [B,M]: [B,K,M]."""
+    def of(self, target: Tensor, sums: Tensor, told: Histories, left: Histories) -> Tensor:
+        """Estimates for the items `target` [B,K], each time without one of `left` [B,M]: [B,K,M]."""
         column = self.place[target]
         rated, liked = (self.weight[rows.unsqueeze(1), column.unsqueeze(2)].float() for rows in self._rows(left))
-        return sums.gather(1, column).unsqueeze(2) - (rated + liked) * self.scale[column].unsqueeze(2)
+        less = sums.gather(1, column).unsqueeze(2) - (rated + liked) * self.scale[column].unsqueeze(2)
+        return less + self.share[target].unsqueeze(2) * self._missing(told.count - left.given).unsqueeze(1)
+
+    def _missing(self, count: Tensor) -> Tensor:
+        return (self.prior_ratings / (self.prior_ratings + count)).square()
 
     def _rows(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Rows of the units "rated" and "liked" [B,N] each; the row of zeros where the unit is not on."""
@@ -126,27 +143,26 @@ class Score(nn.Module):
         lateral: LateralExpert,
         hidden: HiddenExpert,
         rater: GaussianMachine,
-        prior: Tensor,
         liked: float,
         product: Product,
     ) -> None:
-        """`prior` [I] is the logarithm of the share of users who rated an item, `liked` the rating from which it is."""
+        """`liked` is the rating from which on an item is."""
         super().__init__()
         self.lateral, self.hidden, self.rater, self.liked, self.product = lateral, hidden, rater, liked, product
-        self.register_buffer("prior", product.prior_gain * prior)
+        self.register_buffer("prior", product.prior_gain * lateral.share.log())
         self.prior: Tensor
 
     def forward(self, item_index: Tensor, rating: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         told, target = Histories.read(item_index, rating, self.liked), target.long()
         left = told.left_out(target)
-        sums = self.lateral(told)
+        lateral, sums = self.lateral(told)
         mean, mean_without = self.hidden(told, left)
         taste, taste_without = self.rater(told, left)
 
         predicted = self.rater.ratings(taste[:, :, 0])
-        score = self._score(sums[:, self.lateral.place], mean[:, 0] @ self.hidden.weight.T, predicted, self.prior)
+        score = self._score(lateral, mean[:, 0] @ self.hidden.weight.T, predicted, self.prior)
         without = self._score(
-            self.lateral.of(target, sums, left),
+            self.lateral.of(target, sums, told, left),
             functional.embedding(target, self.hidden.weight) @ mean_without.mT,
             self.rater.ratings_of(target, taste_without),
             self.prior[target].unsqueeze(2),

@@ -69,8 +69,9 @@ def ranked(of: MovieRbm, item: NDArray[np.int64], liked: NDArray[np.bool_]) -> N
     precision = np.eye(rows.shape[1]) + rows[item].T @ ((strength - 1)[:, None] * rows[item])
     hidden = rows @ np.linalg.solve(precision, rows[item].T @ strength)
 
-    often = np.bincount(of.data.train.item, minlength=count)
-    total = settings.prior_gain * np.log((often + 0.5) / of.data.train.users)
+    share = (np.bincount(of.data.train.item, minlength=count) + 0.5) / of.data.train.users
+    lateral += share * (settings.prior_ratings / (settings.prior_ratings + len(item))) ** 2
+    total = settings.prior_gain * np.log(share)
     for gain, estimate in ((settings.lateral_gain, lateral), (settings.hidden_gain, hidden)):
         total += gain * np.log(np.logaddexp(0, 100 * estimate) / 100 + settings.floor)
     return total
