@@ -135,7 +135,8 @@ def _train(options: argparse.Namespace, *written: Path) -> tuple[Recipe[Any], An
     def on_signal(number: int, frame: object) -> None:
         stop.set()
         signal.signal(number, before[signal.Signals(number)])  # a second one stops at once
-        print("stopping after this step, or when all is prepared; a second signal stops at once", file=sys.stderr)
+        # Not by `print`, which may be what the signal broke into.
+        os.write(2, b"stopping after this step, or when all is prepared; a second signal stops at once\n")
 
     for number in before:
         signal.signal(number, on_signal)
