@@ -21,6 +21,8 @@ from training.metrics.raters import Rater
 
 LISTED = 10
 """Items of a list that somebody looks at."""
+DEPTH = 20
+"""Of the list that recall looks into."""
 RUN_RATINGS = 4_096
 """Ratings, padding included, in one run: the graph gathers a row of weights for each."""
 
@@ -69,22 +71,21 @@ def recall(ranked: NDArray[np.int64], relevant: set[int], wanted: int, depth: in
 
 def rank_users(scores: Scores, foldin: Ratings, targets: Ratings, liked: float) -> tuple[Figure, Figure, int]:
     """NDCG@10, Recall@20 and the number of users, from scores [U,I]. Items of the fold-in are not listed."""
-    scores = _unknown(scores, foldin)
+    first = _first(scores, foldin, DEPTH)
     good = targets.rating >= liked
     gains: list[float] = []
     recalls: list[float] = []
     for user in np.unique(targets.user[good]).tolist():
         wanted = targets.item[good & (targets.user == user)]
         relevant = set(wanted[wanted >= 0].tolist())
-        ranked = np.argsort(-scores[user], kind="stable")[:20]
-        gains.append(ndcg(ranked, relevant, len(wanted)))
-        recalls.append(recall(ranked, relevant, len(wanted)))
+        gains.append(ndcg(first[user], relevant, len(wanted)))
+        recalls.append(recall(first[user], relevant, len(wanted)))
     return _mean(np.array(gains)), _mean(np.array(recalls)), len(gains)
 
 
 def listed(scores: Scores, foldin: Ratings) -> NDArray[np.int64]:
     """The first items of everybody's list [U,10], without those of the fold-in."""
-    return np.argsort(-_unknown(scores, foldin), axis=1, kind="stable")[:, :LISTED]
+    return _first(scores, foldin, LISTED)
 
 
 def coverage(lists: NDArray[np.int64], items: int) -> float:
@@ -235,12 +236,18 @@ def _beside(ours: Figure, theirs: Figure, name: str, seconds: float | None) -> B
     )
 
 
-def _unknown(scores: Scores, foldin: Ratings) -> NDArray[np.float64]:
-    """A copy of scores [U,I] in which what a user told comes last."""
-    scores = scores.astype(np.float64, copy=True)
-    known = foldin.item >= 0
-    scores[foldin.user[known], foldin.item[known]] = -np.inf
-    return scores
+def _first(scores: Scores, foldin: Ratings, count: int) -> NDArray[np.int64]:
+    """So many items with the highest of scores [U,I] for every user [U,count]; what a user told comes last.
+
+    User by user: a copy of all scores would be as large as they are.
+    """
+    first: list[NDArray[np.int64]] = []
+    for user, row in enumerate(scores):
+        score = row.astype(np.float64)
+        told = foldin.item[foldin.user == user]
+        score[told[told >= 0]] = -np.inf
+        first.append(np.argsort(-score, kind="stable")[:count])
+    return np.stack(first)
 
 
 def _mean(values: NDArray[np.float64]) -> Figure:
