@@ -23,6 +23,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 MEDIA_TYPE = "application/problem+json"
+MAX_FAULTS = 20
+"""Of a request that are listed."""
 
 
 class Fault(NamedTuple):
@@ -161,7 +163,8 @@ class InvalidFields(Problem):
 
     def __init__(self, errors: Sequence[Fault], setting: str | None = None) -> None:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"{errors[0].pointer or 'the body'}: {errors[0].detail}{more}", errors=errors, setting=setting)
+        told = f"{errors[0].pointer or 'the body'}: {errors[0].detail}{more}"
+        super().__init__(told, errors=errors[:MAX_FAULTS], setting=setting)
 
 
 class UnreadablePicture(Problem):

@@ -51,16 +51,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 1 with one sentence on standard error when not."""
     options = arguments_parser().parse_args(arguments)
     from training.export import NotEqual
-    from training.loop import Diverged, NoCheckpoint, NoDevice, Spent, Stopped, Unfinished
+    from training.loop import BudgetError, Diverged, NoCheckpoint, NoDevice, Stopped, Unfinished
 
     expected = (
-        BrokenVersion, DataError, Diverged, NoCheckpoint, NoDevice, NotEqual, NothingToAdopt,
-        OptionError, SettingError, Spent, Stopped, Unfinished, UnknownRecipe, UsageError,
+        BrokenVersion, BudgetError, DataError, Diverged, NoCheckpoint, NoDevice, NotEqual, NothingToAdopt,
+        OptionError, SettingError, Stopped, Unfinished, UnknownRecipe, UsageError,
     )  # fmt: skip
     try:
         options.command(options)
     except expected as error:
         print(f"{options.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{options.verb}: stopped", file=sys.stderr)
         return 1
     return 0
 
@@ -91,7 +94,13 @@ def export(options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    _publish(options, *_train(options, _store(options).folders[0]))
+    from training.loop import Stopped
+
+    trained = _train(options, _store(options).folders[0])
+    try:
+        _publish(options, *trained)
+    except KeyboardInterrupt:
+        raise Stopped("the trained run is kept: `export` instead of `run`, with the same data, goes on here") from None
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -229,7 +238,7 @@ def _find(options: argparse.Namespace) -> Recipe[Any]:
 def _newest(options: argparse.Namespace, name: str) -> Version:
     versions = _store(options).find().get(name)
     if not versions:
-        raise UsageError(f"no version of {name} in {[str(folder) for folder in _store(options).folders]}")
+        raise UsageError(f"no version of {name} in {' or '.join(map(str, _store(options).folders))}")
     return verify(versions[max(versions)], name, max(versions))
 
 
@@ -342,7 +351,7 @@ def _print(options: argparse.Namespace, metrics: Sequence[Metric]) -> None:
 def _duration(text: str) -> float:
     """`90s`, `20m`, `2h` -> seconds."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not found:
+    if not found or not float(found[1]):
         raise argparse.ArgumentTypeError(f"{text!r}: write a time such as 90s, 20m or 2h")
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 

@@ -48,8 +48,8 @@ class NoCheckpoint(Exception):
     """There is no run to go on from, or none that fits."""
 
 
-class Spent(Exception):
-    """The budget is gone before the first step."""
+class BudgetError(Exception):
+    """The budget is gone before the first step, or comes too late to set the number of steps."""
 
 
 class Unfinished(Exception):
@@ -92,7 +92,8 @@ def train(
     Raises:
         Diverged: a loss or a gradient became infinite or not a number.
         Stopped: `stop` was set before the last step.
-        Spent: preparing took the whole `budget`. The checkpoint holds what was prepared.
+        BudgetError: preparing took the whole `budget`, or a resumed run is past its first steps. The checkpoint
+            holds what was prepared.
         NoCheckpoint: `resume` without one, or with one of other data.
         Unfinished: no `resume`, and `folder` holds a run that was stopped.
     """
@@ -114,8 +115,10 @@ def train(
         run.average = {name: value.detach().clone() for name, value in _averaged(learner)}
         (folder / LOG).unlink(missing_ok=True)
         _save(folder / CHECKPOINT, learner, optimizers, run)
-    if budget and run.step < PACE_STEPS and run.prepared >= budget:
-        raise Spent(
+    if budget and run.step >= PACE_STEPS:
+        raise BudgetError(f"this run has set its number of steps, {run.steps}, already: leave --budget out")
+    if budget and run.prepared >= budget:
+        raise BudgetError(
             f"preparing took {run.prepared:.0f} s, and the budget is {budget:.0f}: go on with --resume and more of it"
         )
     learner.train()

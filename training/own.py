@@ -139,7 +139,7 @@ def introduced(found: Recipe[Any], own: Own[Any], tasks: Sequence[AnyTask]) -> R
     return replace(
         found,
         source=replace(found.source, credit=own.credit),
-        summary=" ".join([*map(_does, tasks), own.about]),
+        summary=" ".join([*(_does(task, own.data) for task in tasks), own.about]),
         not_for=NOT_FOR,
     )
 
@@ -155,10 +155,11 @@ def name(text: str) -> str:
     return text
 
 
-def _does(task: AnyTask) -> str:
+def _does(task: AnyTask, data: Any) -> str:
     match task:
         case Recommend():
-            return "Ranks items for anybody from a handful of ratings, and predicts ratings."
+            rated = data.train.rating.min() < data.train.rating.max()
+            return f"Ranks items for anybody from a handful of ratings{', and predicts ratings' if rated else ''}."
         case Denoise():
             return "Removes noise from photographs of any size, its strength given or estimated."
         case Encode():
@@ -171,8 +172,8 @@ def _does(task: AnyTask) -> str:
 def _columns(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in text.split(","):
-        role, _, column = (part.strip() for part in pair.partition("="))
-        if role not in USUAL or role in found or not column:
+        role, mark, column = (part.strip() for part in pair.partition("="))
+        if role not in USUAL or role in found or not mark or not (column or role == "timestamp"):
             raise argparse.ArgumentTypeError(
                 f"{pair!r}: write user=NAME,item=NAME with any of {', '.join(USUAL)}, once"
             )

@@ -137,7 +137,7 @@ def check(ask: GenerateRequest, task: Generate, encode: Encode | None, settings:
         *_of_images(ask, task, encode),
     ]
     if faults:
-        raise InvalidFields(faults[: call.MAX_FAULTS])
+        raise InvalidFields(faults)
     if ask.total > settings.max_pictures:
         raise too_many(ask, f"makes {ask.total} pictures; {settings.max_pictures} are allowed", "MAX_PICTURES")
 

@@ -236,6 +236,7 @@ def test_reasons_of_one_rating_and_of_none(client: httpx.Client) -> None:
         ({"users": [{}], "filter": {"year": {"any": ["1999"]}}}, "/filter/year"),
         ({"users": [{}], "filter": {"genres": {"from": 1}}}, "/filter/genres"),
         ({"users": [{}], "filter": {"year": {"from": "x"}}}, "/filter/year/from"),
+        ({"users": [{}], "filter": {"year": {"from": 1999, "to": 1990}}}, "/filter/year"),
     ],
 )
 def test_wrong_fields_are_pointed_at(client: httpx.Client, fields: Any, pointer: str) -> None:
@@ -253,6 +254,23 @@ def test_every_rating_off_the_scale_is_pointed_at(client: httpx.Client) -> None:
     bad, good = {"item": "1", "rating": 6}, {"item": "1", "rating": 5}
     answer = ask(client, {"ratings": [good, bad]}, {}, {"ratings": [bad]})
     refused(answer, 422, "invalid-fields", "/users/0/ratings/1/rating", "/users/2/ratings/0/rating")
+
+
+def test_faults_are_counted_though_only_twenty_are_listed(client: httpx.Client) -> None:
+    problem = ask(client, {"ratings": [{"item": "1", "rating": 6}] * 30}).json()
+    assert len(problem["errors"]) == 20
+    assert problem["detail"].endswith("(and 29 more)")
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"users": [{"liked": ["x" * 65]}]}, "string should have at most 64 characters"),
+        ({"users": [{}], "deny": ["1"] * 10_001}, "has more than 10000 entries"),
+    ],
+)
+def test_lengths_are_told_in_plain_words(client: httpx.Client, fields: Any, detail: str) -> None:
+    assert client.post("/v1/recommend", json=fields).json()["errors"][0]["detail"] == detail
 
 
 def test_without_diversity_and_novelty_the_list_is_that_of_the_scores(client: httpx.Client) -> None:

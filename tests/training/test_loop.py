@@ -20,7 +20,7 @@ from training.learners.movie_rbm import MovieRbm
 from training.learners.rbm import Rated
 from training.learners.vae import Vae, VaeSettings
 from training.learners.vanilla_gan import VanillaGan
-from training.loop import Diverged, NoCheckpoint, Run, Spent, Stopped, Unfinished
+from training.loop import BudgetError, Diverged, NoCheckpoint, Run, Stopped, Unfinished
 from training.settings import Settings
 
 
@@ -177,14 +177,15 @@ def test_a_budget_holds_for_a_run_that_is_stopped_before_its_pace_is_known(
     with pytest.raises(Stopped):
         train(first, tmp_path, budget=31.0, stop=first.stop)
     assert train(Slope(settings(steps=8000)), tmp_path, budget=31.0, resume=True).steps == 30
-    assert train(Slope(settings(steps=8000)), tmp_path, budget=99.0, resume=True).steps == 30, "it is set once"
+    with pytest.raises(BudgetError, match="its number of steps, 30, already"):
+        train(Slope(settings(steps=8000)), tmp_path, budget=99.0, resume=True)
 
 
 def test_a_budget_that_preparing_uses_up_is_refused_and_what_was_prepared_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tick(monkeypatch)
-    with pytest.raises(Spent, match="preparing took 1 s"):
+    with pytest.raises(BudgetError, match="preparing took 1 s"):
         train(Prepared(settings(steps=8000)), tmp_path, budget=0.5)
     resumed = Prepared(settings(steps=8000))
     assert train(resumed, tmp_path, budget=31.0, resume=True).steps == 30

@@ -171,7 +171,7 @@ def test_only_the_named_folders_are_searched_and_an_empty_variable_counts_as_non
     monkeypatch.setenv("HARMONIUM_MODELS", os.pathsep.join((str(tmp_path / "a"), "", "b")))
     status, _, error = say(capsys, "evaluate", NAME)
     assert status == 1
-    assert error == f"evaluate: no version of {NAME} in {[str(tmp_path / 'a'), str(ROOT / 'b')]}\n"
+    assert error == f"evaluate: no version of {NAME} in {tmp_path / 'a'} or {ROOT / 'b'}\n"
     options = command.arguments_parser().parse_args(["evaluate", NAME])
     for nothing in ("", None):
         monkeypatch.setenv("HARMONIUM_MODELS", "") if nothing == "" else monkeypatch.delenv("HARMONIUM_MODELS")

@@ -25,11 +25,8 @@ def figures(task: Recommend, graphs: Graphs, data: RatingData) -> list[Figure]:
     score, predicted = ranking.fold_in(graphs, data.foldin)
     known = data.targets.item >= 0
     targets = Ratings(data.targets.user[known], data.targets.item[known], data.targets.rating[known])
-    return [
-        _newcomers(graphs, data, targets, score, predicted),
-        _calibration(predicted, targets, task),
-        _popularity(score, data, targets),
-    ]
+    rated = [_calibration(predicted, targets, task)] if ranking.rated(data) else []
+    return [_newcomers(graphs, data, targets, score, predicted), *rated, _popularity(score, data, targets)]
 
 
 def first(history: Ratings, count: int) -> Ratings:
@@ -58,17 +55,19 @@ def _newcomers(graphs: Graphs, data: RatingData, targets: Ratings, score: Scores
             )
         )
     gain, error, simple = zip(*ours, strict=True)
-    figure, (left, right) = plot.panels(2)
-    for panel, series, look, label in (
-        (left, gain, plot.OURS, "this model"),
-        (left, [popular] * len(gain), plot.OTHERS[0], "popularity"),
-        (right, error, plot.OURS, "this model"),
-        (right, simple, plot.OTHERS[0], "biases only"),
+    rated = ranking.rated(data)
+    figure, panels = plot.panels(2 if rated else 1)
+    for panel, title, series, simpler_series, name in zip(
+        panels,
+        ("NDCG@10 (higher is better)", "RMSE (lower is better)"),
+        (gain, error),
+        ([popular] * len(gain), simple),
+        ("popularity", "biases only"),
+        strict=False,
     ):
-        panel.errorbar(
-            range(len(series)), [one.value for one in series], [one.error or 0 for one in series], label=label, **look
-        )
-    for panel, title in ((left, "NDCG@10 (higher is better)"), (right, "RMSE (lower is better)")):
+        for points, look, label in ((series, plot.OURS, "this model"), (simpler_series, plot.OTHERS[0], name)):
+            values, errors = [point.value for point in points], [point.error or 0 for point in points]
+            panel.errorbar(range(len(points)), values, errors, label=label, **look)
         panel.set(title=title, xlabel="ratings told")
         panel.set_xticks(range(len(ours)), [*map(str, LENGTHS), "all"])
         panel.legend()
@@ -76,7 +75,9 @@ def _newcomers(graphs: Graphs, data: RatingData, targets: Ratings, score: Scores
         "newcomers",
         plot.png(figure),
         "Two line plots over the number of ratings that the model is told: NDCG@10 beside popularity, "
-        "and RMSE beside biases only",
+        "and RMSE beside biases only"
+        if rated
+        else "Line plot over the number of ratings that the model is told: NDCG@10 beside popularity",
         "Users unseen in training, of whom only so many ratings are told, with standard errors: to the left of "
         "where the lines cross, the simpler one serves a newcomer better.",
     )

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests import tiny
 from training.data.movielens import RatingData
 from training.figures import recommend
+from training.graphs import Graphs
 from training.metrics import ranking
 
 DATA: RatingData = tiny.twin("movies-rbm")
@@ -18,6 +21,19 @@ def test_of_a_history_so_many_ratings_are_told(count: int) -> None:
     told = set(zip(cut.user.tolist(), cut.item.tolist(), cut.rating.tolist(), strict=True))
     assert len(told) == len(cut.user)
     assert told <= rows
+
+
+@pytest.mark.parametrize("likes", [False, True])
+def test_where_every_rating_is_a_like_nothing_is_said_of_ratings(likes: bool) -> None:
+    """An own file of likes."""
+    made = tiny.exported("movies-rbm")
+    level = np.full_like(DATA.train.rating, DATA.levels[-1])
+    data = replace(DATA, train=replace(DATA.train, rating=level)) if likes else DATA
+    (task,) = made.learner.tasks()
+    drawn = {figure.name: figure for figure in recommend.figures(task, Graphs(made.graphs), data)}
+    assert ("calibration" in drawn) is not likes
+    assert ("RMSE" in drawn["newcomers"].alt) is not likes
+    assert "popularity" in drawn
 
 
 def test_who_tells_more_tells_the_former_too() -> None:

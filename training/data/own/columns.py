@@ -53,11 +53,13 @@ def unused(table: Table, found: Columns) -> list[str]:
 def of_ratings(table: Table, named: Mapping[str, str]) -> Columns:
     """The columns user, item and, where they are there, rating and timestamp. `named` are the user's words.
 
+    An empty word says that there is none.
+
     Raises:
         DataError: a column is not there, or more than one could be meant.
     """
     roles = {role: role in ("user", "item") for role in IN_ORDER}
-    if table.named or any(cell in named.values() or _role(cell, roles) for cell in table.first):
+    if table.named or any(cell in filter(None, named.values()) or _role(cell, roles) for cell in table.first):
         return _by_name(table, roles, named)
     width = len(table.first)
     seen = ", ".join(repr(cell) for cell in table.first[:6])
@@ -104,6 +106,8 @@ def _by_name(table: Table, roles: Mapping[str, bool], named: Mapping[str, str]) 
     header = ", ".join(table.first)
     for role, needed in roles.items():
         wanted = named.get(role)
+        if wanted == "":
+            continue
         found = [
             column
             for column, cell in enumerate(table.first)

@@ -75,7 +75,8 @@ def read(path: Path, named: Mapping[str, str], item: str | None, bad_rows: float
             continue
         kinds[name], attribute = _attribute(texts)
         values.append(attribute)
-        told.append(f"  attribute {name}" + (f" (column {heading!r})" if heading != name else "") + f": {kinds[name]}")
+        said = f"  attribute {name}" + (f" (column {heading!r})" if heading != name else "") + f": {kinds[name]}"
+        told.append(said + (_stray(texts) if kinds[name] == "list" else ""))
     made = {
         identity: (
             (row[1] if titled else "") or identity,
@@ -120,6 +121,13 @@ def _attribute(texts: list[str]) -> tuple[Kind, list[Value]]:
     if all(number is not None for number in numbers):
         return "number", [_number(text) if text else None for text in texts]
     return "list", [tuple(part for part in map(str.strip, text.split("|")) if part) for text in texts]
+
+
+def _stray(texts: list[str]) -> str:
+    """What keeps a column that is mostly numbers from being one; empty if it is not."""
+    filled = [text for text in texts if text]
+    others = [text for text in filled if _number(text) is None]
+    return f", as {count(len(others), 'entry')} is no number: {others[0]!r}" if len(others) < len(filled) / 10 else ""
 
 
 def _number(text: str) -> float | None:

@@ -140,6 +140,8 @@ def _scale(
     else:
         raise DataError(f"--liked {number(liked)} does not lie on the scale {number(low)}..{number(high)}")
     least = next(level for level in levels if level >= start)
+    if liked is not None and least != liked:
+        why = f"the next level from the {number(liked)} that you say"
     return Scale(levels, least, place, f"{told}; liked from {number(least)} ({why})")
 
 

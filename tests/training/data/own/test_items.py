@@ -70,6 +70,13 @@ def test_names_that_are_taken_get_a_number_and_empty_columns_are_left_out(file: 
     assert "  column 'void' is empty: left out" in found.told
 
 
+def test_what_keeps_a_column_of_numbers_from_being_one_is_told(file: Path) -> None:
+    rows = [f"{item},{1990 + item},{'x' if item % 2 else item}" for item in range(20)]
+    found = read(file, "\n".join(["id,year,half", *rows, "20,199O,"]))
+    assert found.attributes == {"year": "list", "half": "list"}
+    assert found.told[1:] == ("  attribute year: list, as 1 entry is no number: '199O'", "  attribute half: list")
+
+
 @pytest.mark.parametrize(
     ("text", "item", "named"),
     [

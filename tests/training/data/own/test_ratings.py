@@ -316,6 +316,14 @@ def test_a_time_that_is_none_makes_a_bad_row(file: Path, time: str) -> None:
     )
 
 
+def test_times_that_cannot_be_read_can_be_left_out(file: Path) -> None:
+    text = spell([[*row, "20.04.2019"] for row in rows()], "user,item,rating,timestamp")
+    assert "timestamp" in refused(file, text)
+    own = read(file, text, columns={"timestamp": ""})
+    assert own.told[0].startswith("my.csv (CSV with commas; user=user, item=item, rating=rating): ")
+    assert own.told[1] == "  not used: timestamp"
+
+
 def test_times_of_parquet_order_ratings(tmp_path: Path) -> None:
     table = rows()
     user, item, rating = zip(*again(table), *table, strict=True)

@@ -93,7 +93,8 @@ def test_the_user_s_word_goes_before_the_rule() -> None:
     assert derive(1, 2, 3, 4, 5, liked=2).liked == 2
     between = derive(1, 2, 3, 4, 5, liked=3.2)
     assert between.liked == 4, "the next level, so that a like and a rating of it are the same"
-    assert between.told.endswith("liked from 4 (as you say)")
+    assert between.told.endswith("liked from 4 (the next level from the 3.2 that you say)")
+    assert derive(1, 2, 3, 4, 5, liked=2).told.endswith("liked from 2 (as you say)")
 
 
 @pytest.mark.parametrize(
