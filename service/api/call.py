@@ -183,6 +183,6 @@ def _fault(error: ErrorDetails) -> Fault:
     if error["type"] == "extra_forbidden":
         return Fault(pointer(*path), "is not a known field")
     if error["type"] == "too_long":  # of a list; pydantic's words are "after validation, not 10001"
-        return Fault(pointer(*path), f"has more than {error['ctx']['max_length']} entries")  # pyright: ignore[reportTypedDictNotRequiredAccess]
+        return Fault(pointer(*path), f"may have at most {error['ctx']['max_length']} entries")  # pyright: ignore[reportTypedDictNotRequiredAccess]
     message = error["msg"].removeprefix("Value error, ")
     return Fault(pointer(*path), message[0].lower() + message[1:])
