@@ -149,6 +149,8 @@ def _train(options: argparse.Namespace, *written: Path) -> tuple[Recipe[Any], An
 
     for number in before:
         signal.signal(number, on_signal)
+    how_long = f"for {options.budget:g} s" if options.budget else f"{learner.settings.steps:,} steps"
+    print(f"Training {how_long} ...", flush=True)
     try:
         outcome = loop.train(
             learner,
@@ -161,6 +163,7 @@ def _train(options: argparse.Namespace, *written: Path) -> tuple[Recipe[Any], An
     finally:  # what follows training stops at once
         for number, handler in before.items():
             signal.signal(number, handler)
+    print(f"Trained {outcome.step:,} steps in {outcome.seconds:.0f} s.", flush=True)
     return found, data, learner, outcome
 
 

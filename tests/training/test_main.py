@@ -209,7 +209,8 @@ def test_the_way_from_data_to_a_published_version(
     status, output, error = say(capsys, "train", NAME, *folders, *SMALL)
     assert (status, error) == (0, "")
     runs = tmp_path / "runs" / NAME
-    assert output == (f"Checkpoint and log are in {runs}. `python -m training export {NAME}` publishes it.\n")
+    said = rf"Training 30 steps \.\.\.\nTrained 30 steps in \d+ s\.\nCheckpoint and log are in {runs}\. "
+    assert re.fullmatch(rf"{said}`python -m training export {NAME}` publishes it\.\n", output)
     log = [json.loads(line) for line in (runs / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == list(range(1, 31))
 
@@ -459,7 +460,7 @@ def test_an_interrupted_run_leaves_a_checkpoint_that_goes_on(
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, alarm)
-    assert (status, output) == (1, "")
+    assert (status, output) == (1, "Training 2,000 steps ...\n")
     found = re.fullmatch(r"train: stopped at step (\d+) of 2000; --resume goes on from there\n", error)
     assert found
     state = torch.load(tmp_path / "runs" / NAME / "checkpoint.pt", weights_only=True)
