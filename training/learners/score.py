@@ -174,8 +174,8 @@ class Score(nn.Module):
         rated = product.lateral_gain * self._log(lateral) + product.hidden_gain * self._log(hidden) + prior
         if not product.spread:
             return rated
-        # Far below the threshold the logarithm of a rounded zero is infinite: nothing is disliked more than 5 spreads.
-        distance = ((rating - product.threshold) / product.spread).clamp(min=-5)
+        # Further below, float32 knows 1 + erf by a few digits only: nothing is disliked more than 3 spreads.
+        distance = ((rating - product.threshold) / product.spread).clamp(min=-3)
         return rated + torch.log(0.5 + 0.5 * torch.erf(distance / math.sqrt(2)))
 
     def _log(self, estimate: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The graph's module against the formula in numpy, and against itself with fewer ratings."""
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from training.data.ratings import RatingData
 from training.export import export
 from training.graphs import Graphs
 from training.learners.movie_rbm import MovieRbm
-from training.learners.score import HiddenExpert
+from training.learners.score import HiddenExpert, Score
 
 SOME_RARE = "frequent_least=60"
 NONE_FREQUENT = "frequent_least=100000"
@@ -89,7 +90,7 @@ def test_before_anything_is_rated_the_turned_hidden_units_have_the_unit_gaussian
 def liking(of: MovieRbm, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
     """log Phi of the distance to the middle between the lowest liked rating, 4, and the one below it."""
     spread = of.settings.spread * of.data.train.rating.std(dtype=np.float64)
-    return log_ndtr(np.maximum((predicted - 3.5) / spread, -5))
+    return log_ndtr(np.maximum((predicted - 3.5) / spread, -3))
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 1), (3, 7), (5, 40)])
@@ -101,6 +102,14 @@ def test_a_score_is_the_product_of_its_parts(machine: MovieRbm, rows: int, lengt
         expected = ranked(machine, item[row][known].long().numpy(), rating[row][known].numpy() >= 4)
         expected += liking(machine, predicted[row].double().numpy())
         assert np.abs(score[row].numpy() - expected).max() < 1e-5
+
+
+def test_a_rating_is_told_to_be_liked_however_far_it_is_off_the_scale(machine: MovieRbm) -> None:
+    module = cast(Score, scorer(machine))
+    predicted = torch.linspace(-40, 45, 2000)
+    zeros = torch.zeros(1)
+    found = module._score(zeros, zeros, predicted, zeros) - module._score(zeros, zeros, torch.tensor(45.0), zeros)
+    assert np.abs(found.numpy() - liking(machine, predicted.double().numpy())).max() < 1e-4
 
 
 def test_the_cases_have_what_they_are_named_for() -> None:
