@@ -16,6 +16,7 @@ as they were rated, diagonal: then the diagonal alone preconditions well.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import chain
 from typing import Annotated, Any, cast
 
@@ -30,6 +31,7 @@ from torch.nn import functional
 
 from training.data.ratings import RatingData, Ratings
 from training.learners import fold_in
+from training.learners.fold_in import System
 from training.learners.gibbs import Draw, sample
 from training.learners.histories import Histories
 from training.settings import Settings
@@ -78,21 +80,33 @@ class GaussianMachine(nn.Module):
         self.centre: Tensor
         self.scale: Tensor
         self.inverse_scale: Tensor
+        self.steps = 2 * rank
+        """Of the solver."""
+
+    def fit_solver(self, typical: Iterable[Histories]) -> None:
+        """Take as many steps as the solver needs for `typical` histories."""
+        self.steps = fold_in.steps(map(self.system, typical))
+
+    def system(self, told: Histories) -> System:
+        """What the posterior means of the hidden units [B,S,1,R] solve."""
+        seen, moment, gram = self._sums(told)
+        return System(gram, self._prior(seen, told.count.unsqueeze(2)) + moment)
 
     def forward(self, told: Histories, left: Histories) -> tuple[Tensor, Tensor]:
         """Posterior means of the hidden units: [B,S,1,R] from what is `told`, [B,S,M,R] without one of `left` [B,M]."""
-        unit, value = self._terms(told)
-        left_unit, left_value = self._terms(left)
-        moment = (unit * value).sum(dim=2, keepdim=True)
-        seen = (told.given.unsqueeze(2) * functional.embedding(told.item, self.projection)).sum(dim=1, keepdim=True)
-        left_seen = left.given.unsqueeze(2) * functional.embedding(left.item, self.projection)
+        seen, moment, gram = self._sums(told)
         count = told.count.unsqueeze(2)
-        return fold_in.means(
-            unit.mT @ unit,
-            self._prior(seen, count) + moment,
-            left_unit,
-            self._prior(seen - left_seen, count - left.given.unsqueeze(2)) + moment - left_unit * left_value,
-        )
+        left_unit, left_value = self._terms(left)
+        left_seen = left.given.unsqueeze(2) * functional.embedding(left.item, self.projection)
+        left_prior = self._prior(seen - left_seen, count - left.given.unsqueeze(2))
+        system = System(gram, self._prior(seen, count) + moment)
+        return fold_in.means(system, left_unit, left_prior + moment - left_unit * left_value, self.steps)
+
+    def _sums(self, told: Histories) -> tuple[Tensor, Tensor, Tensor]:
+        """Over the ratings: projected mask [B,1,F], precision times rating [B,S,1,R] and precision [B,S,R,R]."""
+        unit, value = self._terms(told)
+        seen = (told.given.unsqueeze(2) * functional.embedding(told.item, self.projection)).sum(dim=1, keepdim=True)
+        return seen, (unit * value).sum(dim=2, keepdim=True), unit.mT @ unit
 
     def _prior(self, seen: Tensor, count: Tensor) -> Tensor:
         """Prior means [B,S,M,R] from projected masks [B,M,F] of `count` [B,M,1] ones."""

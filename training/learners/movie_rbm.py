@@ -20,11 +20,15 @@ from torch import Tensor
 from training.data.ratings import RatingData
 from training.learners import gaussian, lateral
 from training.learners.gaussian import GaussianMachine, GaussianSettings
+from training.learners.histories import Histories
 from training.learners.lateral import Lateral
 from training.learners.learner import Batch, Export, Losses
 from training.learners.rbm import Rated, Rbm
 from training.learners.recommender import Recommender
 from training.learners.score import HiddenExpert, LateralExpert, Product, Score
+
+TYPICAL = 40
+"""Histories by which the steps of the solver are set."""
 
 
 class MovieRbmSettings(GaussianSettings):
@@ -114,6 +118,15 @@ class MovieRbm(Recommender[MovieRbmSettings]):
         visible = Rated(self.settings.batch_size, *batch)
         return {"loss": self.machine.contrastive_divergence(visible, self.settings.gibbs_steps)}
 
+    def typical(self) -> list[Histories]:
+        """Histories of training: of users from the one with the fewest ratings to the one with the most."""
+        by_count = self.count.argsort(stable=True)
+        chosen = by_count[torch.linspace(0, len(by_count) - 1, TYPICAL).long()].unique()
+        cells = [
+            slice(start, start + count) for start, count in zip(self.start[chosen], self.count[chosen], strict=True)
+        ]
+        return [Histories.read(self.item[None, cell], self.rating[None, cell], self.data.liked) for cell in cells]
+
     def exports(self) -> dict[str, Export]:
         settings, data = self.settings, self.data
         below = [level for level in data.levels if level < data.liked]
@@ -128,9 +141,11 @@ class MovieRbm(Recommender[MovieRbmSettings]):
         )
         share = (torch.bincount(self.item, minlength=len(data.items)) + 0.5) / data.train.users
         lateral = Lateral(self.frequent, self.lateral, self.lateral_scale)
+        typical = self.typical()
+        self.rater.fit_solver(typical)
         module = Score(
             LateralExpert(lateral, share, settings.prior_ratings),
-            HiddenExpert(self.machine),
+            HiddenExpert(self.machine, typical),
             self.rater,
             data.liked,
             product,

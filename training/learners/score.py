@@ -14,6 +14,7 @@ of the solver: the sums over the ratings lose one term, and what follows a sum i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.learners import fold_in
+from training.learners.fold_in import System
 from training.learners.gaussian import GaussianMachine
 from training.learners.histories import Histories
 from training.learners.lateral import Lateral
@@ -106,7 +108,8 @@ class HiddenExpert(nn.Module):
     The hidden units are turned so that before anything is rated they have the unit Gaussian.
     """
 
-    def __init__(self, machine: Rbm) -> None:
+    def __init__(self, machine: Rbm, typical: Iterable[Histories]) -> None:
+        """`typical` histories tell how many steps the solver needs."""
         super().__init__()
         weight = machine.weight.detach().double()
         size = weight.shape[1]
@@ -116,16 +119,21 @@ class HiddenExpert(nn.Module):
         self.register_buffer("weight", turned.half().float())
         self.weight: Tensor
         self.strength = machine.strength
+        self.steps = fold_in.steps(map(self.system, typical))
+
+    def system(self, told: Histories) -> System:
+        """What the mean [B,1,H] solves."""
+        rows, strength = self._terms(told)
+        # Every item counts as one that is not rated already, with strength 1; an entry that is padding adds nothing.
+        gram = ((strength - told.given.unsqueeze(2)) * rows).mT @ rows
+        return System(gram, (strength * rows).sum(dim=1, keepdim=True))
 
     def forward(self, told: Histories, left: Histories) -> tuple[Tensor, Tensor]:
         """Means [B,1,H] from what is `told`, and [B,M,H] without one of `left` [B,M]."""
-        rows, strength = self._terms(told)
-        left_rows, left_strength = self._terms(left)
-        # Every item counts as one that is not rated already, with strength 1; an entry that is padding adds nothing.
-        gram = ((strength - told.given.unsqueeze(2)) * rows).mT @ rows
-        right = (strength * rows).sum(dim=1, keepdim=True)
-        left_unit = (left_strength - left.given.unsqueeze(2)).sqrt() * left_rows
-        return fold_in.means(gram, right, left_unit, right - left_strength * left_rows)
+        system = self.system(told)
+        rows, strength = self._terms(left)
+        unit = (strength - left.given.unsqueeze(2)).sqrt() * rows
+        return fold_in.means(system, unit, system.right - strength * rows, self.steps)
 
     def _terms(self, told: Histories) -> tuple[Tensor, Tensor]:
         """Rows [B,N,H] of the items, and strengths [B,N,1], 0 where none is given."""

@@ -65,7 +65,7 @@ def ranked(of: MovieRbm, item: NDArray[np.int64], liked: NDArray[np.bool_]) -> N
     lateral = np.zeros(count)
     lateral[frequent] = units[:, frequent].reshape(-1) @ of.lateral.double().numpy() * of.lateral_scale.double().numpy()
 
-    rows = HiddenExpert(of.machine).weight.double().numpy()
+    rows = HiddenExpert(of.machine, []).weight.double().numpy()
     strength = np.where(liked, settings.liked_strength, settings.rated_strength)
     precision = np.eye(rows.shape[1]) + rows[item].T @ ((strength - 1)[:, None] * rows[item])
     hidden = rows @ np.linalg.solve(precision, rows[item].T @ strength)
@@ -80,7 +80,7 @@ def ranked(of: MovieRbm, item: NDArray[np.int64], liked: NDArray[np.bool_]) -> N
 
 def test_before_anything_is_rated_the_turned_hidden_units_have_the_unit_gaussian(machine: MovieRbm) -> None:
     """What one item's rating tells of another, w_i' A^-1 w_j, is the same as before the turn."""
-    rows, turned = machine.machine.weight.detach().double(), HiddenExpert(machine.machine).weight.double()
+    rows, turned = machine.machine.weight.detach().double(), HiddenExpert(machine.machine, []).weight.double()
     expected = rows @ torch.linalg.solve(torch.eye(rows.shape[1]) + rows.T @ rows, rows.T)
     length = turned.norm(dim=1)
     # Both rows are rounded to half precision, each entry by one part in 2048 at most.
