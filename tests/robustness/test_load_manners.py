@@ -235,7 +235,8 @@ def test_a_caller_that_closes_its_half_has_left(strict: Service) -> None:
     """It cannot be told from one that is gone. It gets the whole answer or none, and nothing of it stays."""
     with raw(strict.port, post("denoise", png(256, 256, 3), kind="image/png")) as half:
         half.shutdown(socket.SHUT_WR)
-        assert to_the_end(half) == b""
+        found = to_the_end(half)
+    assert not found or (found.startswith(b"HTTP/1.1 200 ") and found.endswith(b"IEND\xaeB`\x82"))
     assert httpx.get(f"http://127.0.0.1:{strict.port}/readyz").status_code == 200
 
 
