@@ -24,6 +24,7 @@ from models.manifest import Denoise
 from training.data.photographs import Photographs
 from training.learners.crops import Crops
 from training.learners.learner import Batch, Export, Learner, Losses
+from training.learners.muon import Muon
 from training.learners.noise_level import NoiseLevel
 from training.settings import NetworkSettings
 
@@ -40,6 +41,9 @@ class DaeSettings(NetworkSettings):
         128,
     )
     blocks: Annotated[int, Field(ge=1, description="residual blocks on each side of a scale")] = 2
+    muon_rate: Annotated[
+        float, Field(gt=0, description="as learning_rate, of the convolutions between the first and the last")
+    ] = 0.01
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
     smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
     contrast: Annotated[float, Field(ge=1, description="by which half of the crops are stretched at most")] = 2.0
@@ -131,9 +135,18 @@ class Dae(Learner[DaeSettings]):
         self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        phases = {"denoise": self.network, "estimate": self.noise_level}
-        rate = self.settings.learning_rate
-        return {phase: torch.optim.Adam(module.parameters(), lr=rate) for phase, module in phases.items()}
+        settings, network = self.settings, self.network
+        muon = Muon(
+            nn.ModuleList((network.down, network.shrink, network.bottom, network.grow, network.up)).parameters(),
+            nn.ModuleList((network.heads, network.tails)).parameters(),
+            rate=settings.muon_rate,
+            adam_rate=settings.learning_rate,
+            precision=torch.bfloat16 if settings.precision == "bfloat16" else torch.float32,
+        )
+        return {
+            "denoise": muon,
+            "estimate": torch.optim.Adam(self.noise_level.parameters(), lr=settings.learning_rate),
+        }
 
     def draw(self) -> Batch:
         """Clean crops [B,C,S,S] in 0..1, noisy ones, the sigma [B] of each and the one told: in colour, then grey."""
