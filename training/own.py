@@ -158,8 +158,7 @@ def name(text: str) -> str:
 def _does(task: AnyTask, data: Any) -> str:
     match task:
         case Recommend():
-            rated = data.train.rating.min() < data.train.rating.max()
-            return f"Ranks items for anybody from a handful of ratings{', and predicts ratings' if rated else ''}."
+            return f"Ranks items for anybody from a handful of ratings{', and predicts ratings' if data.rated else ''}."
         case Denoise():
             return "Removes noise from photographs of any size, its strength given or estimated."
         case Encode():

@@ -55,6 +55,11 @@ class RatingData:
     name: str
     sha256: str
 
+    @property
+    def rated(self) -> bool:
+        """Whether ratings differ, so that there is something to predict."""
+        return bool(self.train.rating.min() < self.train.rating.max())
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -25,7 +25,7 @@ def figures(task: Recommend, graphs: Graphs, data: RatingData) -> list[Figure]:
     score, predicted = ranking.fold_in(graphs, data.foldin)
     known = data.targets.item >= 0
     targets = Ratings(data.targets.user[known], data.targets.item[known], data.targets.rating[known])
-    rated = [_calibration(predicted, targets, task)] if ranking.rated(data) else []
+    rated = [_calibration(predicted, targets, task)] if data.rated else []
     return [_newcomers(graphs, data, targets, score, predicted), *rated, _popularity(score, data, targets)]
 
 
@@ -55,7 +55,7 @@ def _newcomers(graphs: Graphs, data: RatingData, targets: Ratings, score: Scores
             )
         )
     gain, error, simple = zip(*ours, strict=True)
-    rated = ranking.rated(data)
+    rated = data.rated
     figure, panels = plot.panels(2 if rated else 1)
     for panel, title, series, simpler_series, name in zip(
         panels,

@@ -142,7 +142,7 @@ def fit(machine: GaussianMachine, settings: GaussianSettings, data: RatingData, 
     train = data.train
     centre, scale = float(train.rating.mean(dtype=np.float64)), float(train.rating.std(dtype=np.float64))
     machine.centre.fill_(centre)
-    if train.rating.min() == train.rating.max():
+    if not data.rated:
         return  # what never varied is predicted as it always was
     standard = Ratings(train.user, train.item, ((train.rating - centre) / scale).astype(np.float32))
     users, items, projection, mean = _features(data, machine.projection.shape[1])

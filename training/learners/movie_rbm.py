@@ -130,14 +130,13 @@ class MovieRbm(Recommender[MovieRbmSettings]):
     def exports(self) -> dict[str, Export]:
         settings, data = self.settings, self.data
         below = [level for level in data.levels if level < data.liked]
-        varied = data.train.rating.min() < data.train.rating.max()
         product = Product(
             settings.lateral_gain,
             settings.hidden_gain,
             settings.prior_gain,
             settings.floor,
             threshold=(data.liked + below[-1]) / 2 if below else data.liked,
-            spread=settings.spread * float(data.train.rating.std()) if below and varied else 0.0,
+            spread=settings.spread * float(data.train.rating.std()) if below and data.rated else 0.0,
         )
         share = (torch.bincount(self.item, minlength=len(data.items)) + 0.5) / data.train.users
         lateral = Lateral(self.frequent, self.lateral, self.lateral_scale)

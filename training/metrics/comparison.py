@@ -48,7 +48,7 @@ def _beside(data: RatingData, others: Mapping[str, Graphs]) -> Iterator[Contende
     for name, fit in ranking_fits.items():
         start = time.perf_counter()
         yield Contender(name, ranker=fit(), seconds=_since(start))
-    if ranking.rated(data):
+    if data.rated:
         for name, fit in rating_fits.items():
             start = time.perf_counter()
             yield Contender(name, rater=fit(), seconds=_since(start))

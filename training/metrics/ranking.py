@@ -150,14 +150,9 @@ def evaluate(graphs: Graphs, data: RatingData) -> list[Metric]:
     """
     items = len(data.items)
     beside = [Contender("popularity", ranker=rankers.popularity(data.train, items, data.liked))]
-    if rated(data):
+    if data.rated:
         beside.append(Contender("biases only", rater=raters.biases(data.train, items)))
     return measure(contender("this model", graphs, data), beside, data)
-
-
-def rated(data: RatingData) -> bool:
-    """Whether ratings differ, so that there is something to predict."""
-    return bool(data.train.rating.min() < data.train.rating.max())
 
 
 def contender(name: str, graphs: Graphs, data: RatingData) -> Contender:
@@ -166,7 +161,7 @@ def contender(name: str, graphs: Graphs, data: RatingData) -> Contender:
     return Contender(
         name,
         lambda history: fold_in(graphs, history)[0],
-        (lambda history, cells: predict(graphs, history, cells, centre)) if rated(data) else None,
+        (lambda history, cells: predict(graphs, history, cells, centre)) if data.rated else None,
     )
 
 
