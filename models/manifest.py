@@ -139,15 +139,15 @@ class Recommend(Task):
 
 
 class Denoise(Task):
-    """Remove noise from pictures of any size, `sigma` given or estimated."""
+    """Remove noise from pictures of any size, `sigma` given or estimated; or what else is wrong, without a sigma."""
 
     required = "clean"
     task: Literal["denoise"] = "denoise"
     channels: Literal[1, 3]
-    estimator: Literal["haar", "graph"]
+    estimator: Literal["haar", "graph"] | None = None
     """Who finds sigma when the caller does not tell it, see `models/noise.py`: a formula or the graph `estimate`."""
-    sigma_max: Annotated[float, Field(gt=0)]
-    """The strongest noise it was trained for, on the 0..255 scale."""
+    sigma_max: Annotated[float, Field(gt=0)] | None = None
+    """The strongest noise it was trained for, on the 0..255 scale. Without it no graph takes a sigma."""
     size_multiple: Annotated[int, Field(ge=1)]
     """Height and width must be multiples of this; serving pads."""
     overlap: Annotated[int, Field(ge=0)]
@@ -156,7 +156,8 @@ class Denoise(Task):
     def signatures(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Tensor]]]:
         def clean(channels: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
             picture = f"float32 B {channels} H W"
-            return _tensors(image=picture, sigma="float32 B"), _tensors(clean=picture)
+            told = {} if self.sigma_max is None else _tensors(sigma="float32 B")
+            return _tensors(image=picture) | told, _tensors(clean=picture)
 
         estimate = _tensors(image="float32 B 1 H W"), _tensors(sigma="float32 B")
         return {"clean": clean(self.channels), "clean_grey": clean(1), "estimate": estimate}
@@ -165,6 +166,8 @@ class Denoise(Task):
     def _overlap_fits(self) -> Denoise:
         if self.overlap % self.size_multiple:
             raise ValueError("the overlap must be a multiple of size_multiple, or tiles leave the pixel grid")
+        if (self.estimator is None) != (self.sigma_max is None):
+            raise ValueError("the estimator and sigma_max are there both or not at all")
         if (self.estimator == "graph") != ("estimate" in self.graphs):
             raise ValueError("the graph 'estimate' is there if and only if it is the estimator")
         return self

@@ -14,6 +14,7 @@ from service.api import denoise, docs, encode, generate, health, items, metrics,
 from service.endpoints import Endpoints
 from service.guard import Guard
 from service.problems import Method, UnknownPath
+from service.runtime.room import return_large_blocks
 from service.state import State
 
 VERSION = "0.1.0"
@@ -48,6 +49,7 @@ def create_app(state: State) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        return_large_blocks()
         scanning = asyncio.create_task(state.library.keep_current())
         yield
         scanning.cancel()

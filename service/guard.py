@@ -94,8 +94,9 @@ class Guard:
             scope = {**scope, "method": "GET"}
         work = asyncio.ensure_future(_run(self._app, scope, replay, answer))
         try:
-            remaining = clock.deadline - time.monotonic()
-            await asyncio.wait({work, left}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+            while not clock.late() and not work.done() and not left.done():  # it may be extended meanwhile
+                remaining = clock.deadline - time.monotonic()
+                await asyncio.wait({work, left}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
             elif left.done():

@@ -29,8 +29,11 @@ from prometheus_client import (
 
 from service.problems import KINDS, Problem
 
-SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30)
-"""Upper bounds of the buckets of durations: from the run of a small graph to the default deadline."""
+SECONDS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1, 2.5, 5, 10, 20, 30, 60, 120, 300),
+)
+"""Upper bounds of the buckets of durations: from the run of a small graph to a picture of 50 megapixels."""
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """The same of the rows of a batch."""
 FIGURES: dict[str, Literal["livesum", "livemax"]] = {

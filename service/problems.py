@@ -228,7 +228,8 @@ class Draining(Unavailable):
 
 
 class Deadline(Problem):
-    """The answer was not there in time, see HARMONIUM_DEADLINE_SECONDS. The work was dropped."""
+    """The answer was not there in time, and the work was dropped. See HARMONIUM_DEADLINE_SECONDS and, of large
+    pictures, HARMONIUM_MEGAPIXEL_SECONDS."""
 
     status, title = 504, "Too late"
 

@@ -56,7 +56,10 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where graphs run. `auto` takes CUDA where it works, and else says why not; `cuda` is not ready without it."""
     denoise_threads: Annotated[int, Field(ge=0, le=256)] = 0
-    """Pictures that one process works on at once; 0 is one per core, shared among the processes."""
+    """Threads of one process for pictures; 0 is one per core, shared among the processes.
+
+    As many again are for pictures of up to a megapixel, which no large one keeps waiting.
+    """
     max_model_bytes: Annotated[int, Field(ge=0)] = 0
     """Memory for the versions that one process has loaded, in bytes; each counts as five times its files.
 
@@ -78,7 +81,7 @@ class Settings(BaseSettings):
     """Largest request body, in bytes."""
     max_buffered_bytes: Annotated[int, Field(ge=1024)] = 256 * 2**20
     """Bytes of all the request bodies that are held at once. One alone is held whatever its size."""
-    max_pixels: Annotated[int, Field(ge=1, le=2**28)] = 16_000_000
+    max_pixels: Annotated[int, Field(ge=1, le=2**28)] = 52_000_000
     """Largest picture, in pixels (width x height); of several in one call, all of them together."""
     max_images: Annotated[int, Field(ge=1, le=MOST_IMAGES)] = 256
     """Pictures sent in one denoise or encode call."""
@@ -111,6 +114,8 @@ class Settings(BaseSettings):
     """Time after which a connection without a further request is closed, in seconds."""
     deadline_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     """Longest time from a request's first byte to its answer, in seconds."""
+    megapixel_seconds: Annotated[float, Field(ge=0, le=3600)] = 5
+    """By how much a denoise call may take longer for each megapixel of its pictures, in seconds."""
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
     """Longest time for a request's body to arrive, in seconds."""
     stall_seconds: Annotated[float, Field(gt=0, le=3600)] = 30

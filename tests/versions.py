@@ -165,6 +165,7 @@ def denoise(
     channels: int = 3,
     grey: bool = False,
     estimate: bool = False,
+    blind: bool = False,
     max_batch: int = 4,
     sigma_max: float = 75.0,
     seed: int = 2,
@@ -172,7 +173,8 @@ def denoise(
 ) -> Built:
     """A blur of 3x3, then 5x5, mixed in as sigma demands; `grey` adds `clean_grey`.
 
-    `estimate` adds an estimator, which takes the mean of a picture for its noise level.
+    `estimate` adds an estimator, which takes the mean of a picture for its noise level; a `blind` version takes no
+    sigma and mixes all of the blur in.
 
     Sigma 0 gives the picture back, a constant grey picture stays as it is, channels are mixed
     unequally, and the change differs by up to 4 per cent with the pixel's place modulo 4, so
@@ -183,8 +185,7 @@ def denoise(
     task = Denoise.declare(
         dict.fromkeys([*names, *["estimate"] * estimate], max_batch),
         channels=channels,
-        estimator="graph" if estimate else "haar",
-        sigma_max=sigma_max,
+        **({} if blind else {"estimator": "graph" if estimate else "haar", "sigma_max": sigma_max}),
         size_multiple=4,
         overlap=8,
     )
@@ -210,16 +211,21 @@ def denoise(
             ("SpaceToDepth", "change", "cells", {"blocksize": 4}),
             ("Mul", "cells grid", "uneven_cells"),
             ("DepthToSpace", "uneven_cells", "uneven", {"blocksize": 4}),
-            ("Unsqueeze", "sigma each", "noise"),
-            ("Add", "noise knee", "scale"),
-            ("Div", "noise scale", "share"),
-            ("Mul", "uneven share", "mixed_in"),
-            ("Add", "image mixed_in", "clean"),
         ]
+        if blind:
+            steps.append(("Add", "image uneven", "clean"))
+        else:
+            steps += [
+                ("Unsqueeze", "sigma each", "noise"),
+                ("Add", "noise knee", "scale"),
+                ("Div", "noise scale", "share"),
+                ("Mul", "uneven share", "mixed_in"),
+                ("Add", "image mixed_in", "clean"),
+            ]
         files[f"{graph}.onnx"] = _onnx(task.graphs[graph], steps, constants)
         inputs[graph] = {
             "image": draw.uniform(0, 1, (2, wide, 8, 12)).astype(np.float32),
-            "sigma": np.array([0.05, 0.2], np.float32),
+            **({} if blind else {"sigma": np.array([0.05, 0.2], np.float32)}),
         }
     if estimate:
         steps = [("ReduceMean", "image axes", "sigma", {"keepdims": 0})]

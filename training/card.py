@@ -63,7 +63,8 @@ def _intended(task: AnyTask) -> str:
             return f"people who rated some of {task.items:,} items {scale}, up to {task.max_ratings:,} ratings each."
         case Denoise():
             kind = "grey" if task.channels == 1 else "colour and grey"
-            return f"{kind} pictures of any size with noise of sigma up to {task.sigma_max:g} of 255."
+            what = f"noise of sigma up to {task.sigma_max:g} of 255" if task.sigma_max else "damage that nobody names"
+            return f"{kind} pictures of any size with {what}."
         case Encode():
             on = f"on a {task.background} background"
             return f"{_size(task)} pictures {on}, as {task.latent_size} numbers with their uncertainty."

@@ -23,6 +23,8 @@ from training.learners.operators import TRANSLATIONS
 
 SMALL = 256
 """Tensors of fewer values stay float32: they cost nothing."""
+HALF = ".half"
+"""Ends the name of a tensor that is stored as float16."""
 
 
 class NotEqual(Exception):
@@ -105,7 +107,7 @@ def _polish(model: onnx.ModelProto, declared: Graph) -> bytes:
         half = values.astype(np.float16) if values.dtype == np.float32 and values.size >= SMALL else None
         # What the exporter fused, a normalisation into a convolution say, is no longer exact in half precision.
         if half is not None and np.array_equal(half.astype(np.float32), values):
-            stored = numpy_helper.from_array(half, tensor.name + ".half")
+            stored = numpy_helper.from_array(half, tensor.name + HALF)
             casts.append(helper.make_node("Cast", [stored.name], [tensor.name], to=onnx.TensorProto.FLOAT))
             model.graph.initializer[place].CopyFrom(stored)
     nodes = [*casts, *model.graph.node]

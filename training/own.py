@@ -160,6 +160,8 @@ def _does(task: AnyTask, data: Any) -> str:
         case Recommend():
             return f"Ranks items for anybody from a handful of ratings{', and predicts ratings' if data.rated else ''}."
         case Denoise():
+            if task.sigma_max is None:
+                return "Repairs photographs of any size, whatever is wrong with them."
             return "Removes noise from photographs of any size, its strength given or estimated."
         case Encode():
             return f"Turns a picture into {task.latent_size} numbers with their uncertainty."

@@ -1,6 +1,7 @@
 """POST /v1/denoise: pictures in, the pictures without their noise out."""
 
 import base64
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -13,10 +14,11 @@ from service.api import call, schema, sent
 from service.media import arrays, pictures
 from service.media.negotiation import JPEG, JSON, NPY, PNG, WEBP
 from service.media.picture import Header, Picture
-from service.problems import NotAcceptable
+from service.problems import Fault, InvalidFields, NotAcceptable
 from service.runtime import restore
 from service.runtime.clock import Clock
 from service.runtime.model import Model
+from service.runtime.turns import Turns
 
 router = APIRouter()
 FORMS = [PNG, JPEG, WEBP, NPY, JSON]
@@ -45,7 +47,11 @@ class Options(BaseModel):
         Any,
         BeforeValidator(_strength),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0, "maximum": MOST_SIGMA}]}),
-    ] = Field("auto", description="Sigma of the noise on the 0..255 scale, or `auto`: estimated from each picture.")
+    ] = Field(
+        "auto",
+        description="Sigma of the noise on the 0..255 scale, or `auto`: estimated from each picture. Models that take "
+        "none know only `auto`.",
+    )
     amount: Annotated[float, Field(ge=0, le=1, description="1: the clean picture, 0: the original.")] = 1.0
     view: Annotated[View, Field(description="`compare`: the original and, to its right, the clean picture.")] = "result"
     quality: Annotated[int, Field(ge=1, le=100, description="For JPEG and WebP answers.")] = 90
@@ -61,10 +67,10 @@ class DenoiseRequest(Options, sent.Body):
 
 @dataclass(frozen=True)
 class Clean:
-    """What is answered of one picture; `sigma` is on the 0..255 scale."""
+    """What is answered of one picture; `sigma` is on the 0..255 scale, None of a model that takes none."""
 
     picture: Picture
-    sigma: float
+    sigma: float | None
 
 
 @router.post("/v1/denoise", **schema.denoise(DenoiseQuery, DenoiseRequest))
@@ -79,25 +85,33 @@ async def denoise(request: Request) -> Response:
     kind = call.content_type(request, sent.KINDS)
     options = await sent.options(request, kind, DenoiseQuery, DenoiseRequest)
     model, task = call.choose(request, "denoise", Denoise, options.model, options.version)
+    if options.strength != "auto" and task.sigma_max is None:
+        detail = (
+            f"must be auto: {model.name} finds out for itself what is wrong; amount says how much of it to take off"
+        )
+        raise InvalidFields([Fault("/strength", detail)])
     found = await sent.look(request, kind, options.images if isinstance(options, DenoiseRequest) else None)
     form = _form(request, found, options.view)
     service, clock = call.state(request), call.clock(request)
+    clock.extend(service.settings.megapixel_seconds * found.pixels / 1e6)
 
-    def clean(original: Picture) -> Clean:
-        sigma = restore.noise_level(original.pixels, options.strength, task, model.sessions)
-        pixels = restore.clean(original.pixels, sigma, options.amount, task, model.sessions, clock.check)
-        result = original.with_pixels(pixels)
+    def clean(original: Picture, turns: Turns) -> Clean:
+        pixels, sessions = original.pixels, model.sessions
+        sigma = turns.one(lambda: restore.noise_level(pixels, options.strength, task, sessions))
+        result = original.with_pixels(restore.clean(pixels, sigma, options.amount, task, sessions, turns))
         return Clean(original.beside(result) if options.view == "compare" else result, sigma)
 
-    def work() -> Response:
-        with clock.stage("decode"):
-            originals = list(found.read(clock.check))  # one that is broken is refused before any is worked on
+    def work(turns: Turns) -> Response:
+        with clock.stage("decode"):  # all of them: one that is broken is refused before any is worked on
+            originals = deque(turns.one(lambda: list(found.read(clock.check))))
+        done: list[Clean] = []
         with clock.stage("run"):
-            done = [clean(original) for original in originals]
+            while originals:  # none is kept longer than it is needed
+                done.append(clean(originals.popleft(), turns))
         with clock.stage("encode"):
-            return _answer(done, form, options.quality, found.stacked, model, clock)
+            return turns.one(lambda: _answer(done, form, options.quality, found.stacked, model, clock))
 
-    return await service.pool.run(work, found.pixels, clock)
+    return await service.pool.run_in_turns(work, found.pixels, clock)
 
 
 def _form(request: Request, found: sent.Sent, view: View) -> str:
@@ -130,7 +144,7 @@ def _loses(headers: Sequence[Header], count: int, form: str) -> str | None:
 
 def _answer(done: Sequence[Clean], form: str, quality: int, stacked: bool, model: Model, clock: Clock) -> Response:
     first = done[0]
-    level = {"x_noise_level": f"{first.sigma:.2f}"} if len(done) == 1 else {}
+    level = {"x_noise_level": f"{first.sigma:.2f}"} if len(done) == 1 and first.sigma is not None else {}
     if form == JSON:
         return call.json_answer({"images": [_described(clean, clock) for clean in done]}, model, **level)
     if form == NPY:
@@ -144,4 +158,5 @@ def _described(clean: Clean, clock: Clock) -> dict[str, Any]:
     clock.check()
     picture = clean.picture
     image = base64.b64encode(pictures.write(picture, PNG)).decode()
-    return {"image": image, "width": picture.width, "height": picture.height, "noise_level": round(clean.sigma, 2)}
+    level = None if clean.sigma is None else round(clean.sigma, 2)
+    return {"image": image, "width": picture.width, "height": picture.height, "noise_level": level}

@@ -88,7 +88,9 @@ class CleanPicture(Answer):
     image: Annotated[str, Field(description="PNG in base64.")]
     width: int
     height: int
-    noise_level: Annotated[float, Field(description="Sigma that was used, on the 0..255 scale.")]
+    noise_level: Annotated[
+        float | None, Field(description="Sigma that was used, on the 0..255 scale; null of models that take none.")
+    ]
 
 
 class DenoiseAnswer(Answer):

@@ -2,23 +2,29 @@
 
 import io
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from service.media.picture import Picture
 from service.problems import UnreadablePicture
 
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+Pixels = NDArray[Any]
+TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
 """What undoes each orientation of EXIF."""
+BAND = 2**20
+"""Pixels that are copied out of Pillow at a time."""
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, is a setting, and is met before decoding
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of broken metadata; each text would be remembered for good
@@ -57,19 +63,33 @@ def decode(data: bytes, form: str, turn: int, exif: bytes | None) -> Picture:
             image.info.pop("xmp", None)  # Pillow would turn a TIFF by what stands there
             image.load()
             icc = image.info.get("icc_profile")
-            turned = image.transpose(TURNS[turn]) if turn in TURNS else image
-            plain = turned.convert(_mode(turned)) if _mode(turned) != turned.mode else turned
-            pixels = np.array(plain)
+            mode = _mode(image)
+            pixels = _copied(image if mode == image.mode else image.convert(mode))
     except UnreadablePicture:
         raise
     except Exception as error:  # see `opened`
         raise UnreadablePicture(f"The picture is broken: {error}") from error
+    if turn in TURNS:
+        pixels = np.ascontiguousarray(TURNS[turn](pixels))
     alpha = None
-    if plain.mode in ("LA", "RGBA"):
+    if mode in ("LA", "RGBA"):
         alpha = np.ascontiguousarray(pixels[..., -1])
-        pixels = np.ascontiguousarray(pixels[..., 0] if plain.mode == "LA" else pixels[..., :3])
+        pixels = np.ascontiguousarray(pixels[..., 0] if mode == "LA" else pixels[..., :3])
     native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return Picture(native, alpha, icc if isinstance(icc, bytes) else None, exif)
+
+
+def _copied(image: Image.Image) -> Pixels:
+    """The pixels of `image`, band by band: as a whole Pillow would make two more copies on the way."""
+    rows = max(1, BAND // image.width)
+    tops = range(0, image.height, rows)
+    bands = (np.asarray(image.crop((0, top, image.width, min(top + rows, image.height)))) for top in tops)
+    first = next(bands)
+    pixels = np.empty((image.height, *first.shape[1:]), first.dtype)
+    pixels[: len(first)] = first
+    for top, band in zip(tops[1:], bands, strict=True):
+        pixels[top : top + len(band)] = band
+    return pixels
 
 
 def _mode(image: Image.Image) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from models import sample
-from models.manifest import AnyTaskType, Encode, Generate, Manifest, Recommend
+from models.manifest import AnyTaskType, Denoise, Encode, Generate, Manifest, Recommend
 from models.store import Version
 from service.metrics import Metrics
 from service.problems import WrongTask
@@ -133,6 +133,11 @@ def _start(version: Version, asked: Asked) -> tuple[Device, dict[str, Session], 
 
 
 def _sessions(version: Version, device: Device) -> dict[str, Session]:
-    graphs = {graph: Session(version.files[f"{graph}.onnx"], device) for graph in version.manifest.graphs}
+    # Of pictures of any size: a run takes a hundred megabytes and seconds, beside which asking for them is nothing.
+    large = task.graphs if (task := version.manifest.task(Denoise)) else ()
+    graphs = {
+        graph: Session(version.files[f"{graph}.onnx"], device, keep_memory=graph not in large)
+        for graph in version.manifest.graphs
+    }
     sample.replay(version.manifest, version.files["sample.npz"], lambda graph, inputs: graphs[graph].run(inputs))
     return graphs

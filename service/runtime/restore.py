@@ -1,6 +1,6 @@
 """Denoising of one picture: which noise, which graph, in which channels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,12 +10,17 @@ from models import noise
 from models.manifest import Denoise
 from service.runtime import tiles
 from service.runtime.session import NotFinite, Session
+from service.runtime.turns import Turns
 
 Strength = float | Literal["auto"]
 
 
-def noise_level(pixels: NDArray[Any], strength: Strength, task: Denoise, sessions: Mapping[str, Session]) -> float:
+def noise_level(
+    pixels: NDArray[Any], strength: Strength, task: Denoise, sessions: Mapping[str, Session]
+) -> float | None:
     """The sigma to use, on the 0..255 scale: the caller's or the estimated one, at most what the model was trained for.
+
+    None of a model that takes none.
 
     `pixels` are uint8, uint16 or floats, of which 0..1 is full scale; [H,W], [H,W,1] or [H,W,3]. One estimate
     counts for the whole picture.
@@ -23,12 +28,18 @@ def noise_level(pixels: NDArray[Any], strength: Strength, task: Denoise, session
     Raises:
         NotFinite: the values are too large for an estimate.
     """
+    if task.sigma_max is None:
+        return None
     if strength == "auto":
-        planes = _planes(pixels)
         if task.estimator == "haar":
-            strength = 255 * noise.haar(planes)
+            strength = 255 * noise.haar(_channels_first(pixels)) / _full_scale(pixels)
         else:
-            strength = 255 * noise.by_graph(planes, lambda image: sessions["estimate"].run({"image": image})["sigma"])
+            estimate = sessions["estimate"]
+            scale = np.float32(_full_scale(pixels))
+            strength = 255 * noise.by_graph(
+                _channels_first(pixels),
+                lambda image: estimate.run({"image": image.astype(np.float32) / scale})["sigma"],
+            )
         if not np.isfinite(strength):
             raise NotFinite("the noise level is not finite")
     return min(float(strength), task.sigma_max)
@@ -36,27 +47,26 @@ def noise_level(pixels: NDArray[Any], strength: Strength, task: Denoise, session
 
 def clean(
     pixels: NDArray[Any],
-    sigma: float,
+    sigma: float | None,
     amount: float,
     task: Denoise,
     sessions: Mapping[str, Session],
-    between_tiles: Callable[[], None],
+    turns: Turns,
 ) -> NDArray[Any]:
     """`pixels` without noise of `sigma` (0..255 scale), blended with the original by `amount` (1: none of it).
 
-    Keeps shape and type. Floats reach the graph as they are, and its answer is not cut to 0..1. `between_tiles`
-    may raise to end the work early.
+    Keeps shape and type. Floats reach the graph as they are, and its answer is not cut to 0..1.
 
     Raises:
         NotFinite: the graph gave something that is no picture.
+        Deadline: of `turns`.
     """
     if sigma == 0 or amount == 0:
         return pixels
 
     def work(tile: NDArray[Any]) -> NDArray[Any]:
-        between_tiles()
         image = _planes(tile)
-        restored = _run(image, sigma / 255, task, sessions)
+        restored = _run(image, sigma, task, sessions)
         if not np.isfinite(restored).all():
             raise NotFinite("clean is not finite")
         blended = restored if amount == 1 else image + np.float32(amount) * (restored - image)
@@ -65,18 +75,26 @@ def clean(
         result = blended.astype(pixels.dtype)
         return result[0] if tile.ndim == 2 else result.transpose(1, 2, 0)
 
-    return tiles.over(pixels, work, task.size_multiple, task.overlap)
+    return tiles.over(pixels, work, task.size_multiple, task.overlap, turns)
 
 
 def _planes(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """[H,W] or [H,W,C] -> [C,H,W], where 1 is full scale."""
-    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    planes = np.ascontiguousarray(channels, np.float32)
-    return planes / np.float32(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else planes
+    planes = np.ascontiguousarray(_channels_first(pixels), np.float32)
+    return planes / np.float32(_full_scale(pixels)) if pixels.dtype.kind == "u" else planes
+
+
+def _channels_first(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _full_scale(pixels: NDArray[Any]) -> int:
+    """The value of white."""
+    return np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
 
 
 def _run(
-    image: NDArray[np.float32], sigma: float, task: Denoise, sessions: Mapping[str, Session]
+    image: NDArray[np.float32], sigma: float | None, task: Denoise, sessions: Mapping[str, Session]
 ) -> NDArray[np.float32]:
     """Bring `image` [1 or 3,H,W] into the channels that a graph of the model takes, and its answer back."""
     channels = image.shape[0]
@@ -91,8 +109,10 @@ def _run(
     return _rows(image[:, None], sigma, session, most)[:, 0]
 
 
-def _rows(images: NDArray[np.float32], sigma: float, session: Session, most: int) -> NDArray[np.float32]:
-    parts = [images[start : start + most] for start in range(0, len(images), most)]
-    return np.concatenate(
-        [session.run({"image": part, "sigma": np.full(len(part), sigma, np.float32)})["clean"] for part in parts]
-    )
+def _rows(images: NDArray[np.float32], sigma: float | None, session: Session, most: int) -> NDArray[np.float32]:
+    done: list[NDArray[np.float32]] = []
+    for start in range(0, len(images), most):
+        part = images[start : start + most]
+        told = {} if sigma is None else {"sigma": np.full(len(part), sigma / 255, np.float32)}
+        done.append(session.run({"image": part, **told})["clean"])
+    return np.concatenate(done)

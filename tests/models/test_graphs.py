@@ -17,6 +17,7 @@ ENCODE, DECLARED = FILES["encode.onnx"], MANIFEST.graphs["encode"]
 BUILT = [
     versions.recommend(explains=True),
     versions.denoise(grey=True),
+    versions.denoise(grey=True, blind=True),
     versions.encode_and_generate(classes=3),
     versions.generate(classes=0),
 ]

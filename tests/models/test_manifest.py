@@ -202,6 +202,7 @@ CLEAN = ("tasks", 0, "graphs", "clean", "inputs", "image", "shape")
         ("denoise", edit("tasks", 0, "estimator", to="guess"), "tasks/0/denoise/estimator"),
         ("denoise", edit("tasks", 0, "estimator", to="graph"), "the graph 'estimate' is there if and only if"),
         ("denoise", edit("tasks", 0, "sigma_max", to=0.0), "tasks/0/denoise/sigma_max"),
+        ("denoise", edit("tasks", 0, "estimator", to=None), "the estimator and sigma_max are there both or not at all"),
         ("recommend", edit("tasks", 0, "liked", to=6.0), "the liked value must lie on the rating scale"),
         ("recommend", edit("tasks", 0, "items", to=39), "does not have the tensors that its task demands"),
         ("recommend", edit("tasks", 0, "attributes", "year", to="date"), "tasks/0/recommend/attributes/year"),
@@ -244,6 +245,8 @@ def test_tensors_follow_from_the_facts() -> None:
     ).graphs["clean"]
     assert grey.inputs["image"].shape == grey.outputs["clean"].shape == ("B", 1, "H", "W")
     assert grey.inputs["sigma"].shape == ("B",)
+    blind = Denoise.declare({"clean": 1, "clean_grey": 1}, channels=3, size_multiple=8, overlap=16).graphs
+    assert all(set(graph.inputs) == {"image"} for graph in blind.values())
     labelled = BUILT["generate"].graphs["decode"].inputs
     assert (labelled["label"].dtype, labelled["label"].shape) == ("int64", ("B",))
     assert set(BUILT["both"].graphs["decode"].inputs) == {"latent"}

@@ -64,6 +64,10 @@ def flat(height: int, width: int) -> bytes:
     return data.getvalue()
 
 
+LARGE = 1000, 1001
+"""Sides of a picture that is done in turns with other large ones."""
+
+
 def test_a_full_queue_refuses_and_what_it_admits_is_right(zoo: Path, tmp_path: Path, figure: Figure) -> None:
     limits = {"max_queue_rows": "1", "max_queue_ratings": "1", "max_queue_pixels": "1", "denoise_threads": "1"}
     with running(zoo, tmp_path, **limits) as service:
@@ -77,7 +81,7 @@ def test_a_full_queue_refuses_and_what_it_admits_is_right(zoo: Path, tmp_path: P
 
 def test_work_that_passes_the_deadline_stops(zoo: Path, tmp_path: Path, figure: Figure) -> None:
     """One thread, and a picture that keeps it for more than two deadlines: the next caller finds it free."""
-    pixels = {"max_pixels": "80000000", "max_queue_pixels": "81000000"}
+    pixels = {"max_pixels": "80000000", "max_queue_pixels": "82000000", "megapixel_seconds": "0"}
     with (
         running(zoo, tmp_path, deadline_seconds="1.5", denoise_threads="1", **pixels) as service,
         httpx.Client(timeout=60) as client,
@@ -85,7 +89,7 @@ def test_work_that_passes_the_deadline_stops(zoo: Path, tmp_path: Path, figure: 
         url, headers = f"http://127.0.0.1:{service.port}/v1/denoise?strength=25", {"content-type": "image/png"}
         answer = client.post(url, content=flat(8000, 10_000), headers=headers)
         refused(answer, 504, "deadline", setting="HARMONIUM_DEADLINE_SECONDS")
-        answer = client.post(url, content=png(16, 16), headers=headers)
+        answer = client.post(url, content=flat(*LARGE), headers=headers)
         assert answer.status_code == 200, answer.text
         figure("ms that the next caller waited for the thread", answer.headers["server-timing"].partition(",")[0])
 
@@ -100,9 +104,9 @@ def test_callers_that_leave_free_their_thread_and_their_place(zoo: Path, tmp_pat
     limits = {"denoise_threads": "1", "max_pixels": "48000000", "max_queue_pixels": "96000000"}
     with running(folder, tmp_path, **limits) as service, httpx.Client(timeout=20) as client:
 
-        def small() -> httpx.Response:
+        def another() -> httpx.Response:
             url = f"http://127.0.0.1:{service.port}/v1/denoise?strength=25"
-            return client.post(url, content=png(16, 16), headers={"content-type": "image/png"})
+            return client.post(url, content=flat(*LARGE), headers={"content-type": "image/png"})
 
         request = post("denoise?strength=25", picture, kind="image/png")
         with contextlib.ExitStack() as callers:
@@ -110,10 +114,26 @@ def test_callers_that_leave_free_their_thread_and_their_place(zoo: Path, tmp_pat
             turned_away = select.select(three, [], [], 60)[0]  # the other two are in
             refused(parsed(turned_away[0]), 503, "overloaded", setting="HARMONIUM_MAX_QUEUE_PIXELS")
         left = time.monotonic()
-        while (answer := small()).status_code == 503:
+        while (answer := another()).status_code == 503:
             assert time.monotonic() < left + 20
         assert answer.status_code == 200, answer.text
         figure("s until the next caller had its answer", round(time.monotonic() - left, 2))
+
+
+def test_large_pictures_keep_no_small_one_waiting(tmp_path: Path) -> None:
+    """One thread, and three pictures that take minutes: a small one is answered before any of them."""
+    shutil.copytree(ROOT / "models/zoo/photo-dae", tmp_path / "zoo" / "photo-dae")
+    request = post("denoise?strength=25", flat(4000, 5000), kind="image/png")
+    with running(tmp_path / "zoo", tmp_path, denoise_threads="1") as service, contextlib.ExitStack() as callers:
+        url = f"http://127.0.0.1:{service.port}"
+        three = [callers.enter_context(raw(service.port, request)) for _ in range(3)]
+        while 'harmonium_queue_depth{queue="pictures",unit="pixels"} 6e+07' not in httpx.get(f"{url}/metrics").text:
+            pass
+        small = httpx.post(
+            f"{url}/v1/denoise?strength=25", content=png(64, 64), headers={"content-type": "image/png"}, timeout=60
+        )
+        assert small.status_code == 200, small.text
+        assert not select.select(three, [], [], 0)[0]
 
 
 def test_a_body_that_dribbles_ends_with_408_and_others_are_served(strict: Service) -> None:

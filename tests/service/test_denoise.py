@@ -1,9 +1,14 @@
+import base64
+from pathlib import Path
+
 import numpy as np
 import pytest
 from httpx import Client, Response
 from PIL import Image
 
-from tests.service.conftest import Served, encoded, opened, pixels, png, refused
+from models.store import Store
+from tests import versions
+from tests.service.conftest import Served, encoded, opened, pixels, png, refused, serving
 from tests.service.test_pictures import ICC
 
 
@@ -101,7 +106,7 @@ def test_hostile_and_broken_pictures(client: Client) -> None:
     refused(send(client, b""), 422, "unreadable-picture")
     refused(send(client, png(8, 8), "image/jpeg"), 422, "unreadable-picture")
     refused(send(client, encoded(Image.new("CMYK", (4, 4)), "JPEG"), "image/jpeg"), 422, "unreadable-picture")
-    large = encoded(Image.new("1", (4001, 4000)))
+    large = encoded(Image.new("1", (10_001, 5200)))
     refused(send(client, large), 413, "picture-too-large", setting="HARMONIUM_MAX_PIXELS")
 
 
@@ -114,3 +119,20 @@ def test_too_many_pixels_are_refused_at_the_door(served: tuple[Served, Client]) 
     refused(answer, 503, "overloaded", setting="HARMONIUM_MAX_QUEUE_PIXELS")
     assert answer.headers["retry-after"] == "1"
     assert send(client, png(8, 8)).status_code == 200
+
+
+def test_a_model_that_takes_no_sigma_finds_out_for_itself(tmp_path: Path) -> None:
+    Store([tmp_path]).publish(*versions.denoise(grey=True, blind=True))
+    with serving(tmp_path) as (_, client):
+        answer = send(client, png(20, 31, 3))
+        assert answer.status_code == 200
+        assert "x-noise-level" not in answer.headers
+        assert not np.array_equal(np.asarray(opened(answer.content)), pixels(20, 31, 3))
+        assert opened(send(client, png(20, 31)).content).mode == "L"
+        assert np.array_equal(np.asarray(opened(send(client, png(20, 31, 3), amount=0).content)), pixels(20, 31, 3))
+        body = {"images": [base64.b64encode(png(20, 31, 3)).decode()]}
+        (image,) = client.post("/v1/denoise", json=body).json()["images"]
+        assert image["noise_level"] is None
+        detail = refused(send(client, png(20, 31, 3), strength=25), 422, "invalid-fields", "/strength")
+        assert "must be auto: photo-dae finds out for itself what is wrong" in detail
+        refused(client.post("/v1/denoise", json=body | {"strength": 25}), 422, "invalid-fields", "/strength")

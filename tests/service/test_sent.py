@@ -1,5 +1,6 @@
 """How bodies become pictures, the same for denoise and encode."""
 
+import asyncio
 import base64
 import io
 import threading
@@ -22,7 +23,7 @@ from service.problems import Deadline, InvalidFields, UnreadablePicture
 from service.runtime.clock import Clock
 from service.settings import MOST_IMAGES, Settings
 from service.state import State
-from tests.service.conftest import Served, encoded, pixels, png, refused, serving
+from tests.service.conftest import encoded, pixels, png, refused, serving
 
 CALLS = ("denoise", "encode")
 
@@ -103,7 +104,7 @@ def test_a_fault_of_one_of_several_says_of_which(client: httpx.Client, call: str
         answer = several(client, call, whole, whole, broken, whole)
         detail = refused(answer, 422, problem, "/images/2")
         assert answer.json()["errors"][0]["detail"] == detail
-    large = encoded(Image.new("1", (4001, 4000)))
+    large = encoded(Image.new("1", (10_001, 5200)))
     refused(several(client, call, whole, large), 413, "picture-too-large", "/images/1", setting="HARMONIUM_MAX_PIXELS")
     answer = client.post(f"/v1/{call}", json={"images": [text(whole), text(whole)[:-1]]})
     assert "is not base64" in refused(answer, 422, "invalid-fields", "/images/1")
@@ -174,26 +175,24 @@ def test_pictures_and_pixels_of_a_call_are_counted(narrow: httpx.Client, call: s
     refused(post(narrow, call, npy(np.zeros((2, 50, 41, 1), np.uint8)), NPY), 413, "picture-too-large", setting=pixels)
 
 
-def test_large_bodies_are_looked_at_while_no_thread_of_the_pool_is_free(served: tuple[Served, httpx.Client]) -> None:
+def test_large_bodies_are_looked_at_while_no_thread_of_the_pool_is_free(zoo: Path) -> None:
     """What is wrong with them, and whether there is room for them, is told at the door."""
-    server, client = served
-    pool, go_on, busy = server.state.pool, threading.Event(), threading.Semaphore(0)
+    go_on, busy = threading.Event(), threading.Event()
 
     def block() -> None:
-        busy.release()
+        busy.set()
         assert go_on.wait(30)
 
-    threads = pool._threads._max_workers
-    blocked = [pool._threads.submit(block) for _ in range(threads)]
-    for _ in blocked:
-        assert busy.acquire(timeout=30)
     noise = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
     large = encoded(Image.fromarray(noise))
     assert len(large) > SMALL_BYTES
-    try:
-        refused(several(client, "encode", large[:-1]), 422, "unreadable-picture", "/images/0")
-    finally:
-        go_on.set()
+    with serving(zoo, denoise_threads=1) as (server, client):
+        asyncio.run_coroutine_threadsafe(server.state.pool.run(block, 0, Clock(60)), server.loop)
+        assert busy.wait(30)
+        try:
+            refused(several(client, "encode", large[:-1]), 422, "unreadable-picture", "/images/0")
+        finally:
+            go_on.set()
 
 
 def test_work_between_pictures_can_end_early() -> None:

@@ -381,7 +381,7 @@ def elbo(learner: Learner[Any]) -> float:
 
 def restoration(learner: Learner[Any]) -> float:
     loop.seed(7, 7)
-    return learner.losses("denoise", learner.draw(), 1.0)["loss"].item()
+    return learner.losses("colour", learner.draw(), 1.0)["loss"].item()
 
 
 EAGER = 3

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.manifest import Denoise
 from training.data.photographs import Photographs, Picture
-from training.figures import plot
+from training.figures import plot, repair
 from training.figures.figure import Figure
 from training.figures.sheet import sheet
 from training.graphs import Graphs
@@ -24,8 +24,10 @@ Image = NDArray[np.float32]
 
 def figures(task: Denoise, graphs: Graphs, data: Photographs) -> list[Figure]:
     """Photographs before and after, those that may be shown; PSNR over the strength of the noise."""
+    if task.sigma_max is None:
+        return repair.figures(task, graphs, data)
     shown = [_before_and_after(task, graphs, data)] if data.showable else []
-    return [*shown, _by_strength(task, graphs, data)]
+    return [*shown, _by_strength(task, graphs, data, task.sigma_max)]
 
 
 def _before_and_after(task: Denoise, graphs: Graphs, data: Photographs) -> Figure:
@@ -58,7 +60,7 @@ def _before_and_after(task: Denoise, graphs: Graphs, data: Photographs) -> Figur
     )
 
 
-def _by_strength(task: Denoise, graphs: Graphs, data: Photographs) -> Figure:
+def _by_strength(task: Denoise, graphs: Graphs, data: Photographs, strongest: float) -> Figure:
     pictures, name = (data.test, data.test_name) if data.test else (data.validation, "validation photographs")
     measured: dict[str, list[float]] = {}
     for sigma in SIGMAS:
@@ -75,9 +77,9 @@ def _by_strength(task: Denoise, graphs: Graphs, data: Photographs) -> Figure:
     }
     for (method, values), look in zip(measured.items(), (plot.OURS, blind, *plot.OTHERS), strict=False):
         panel.plot(SIGMAS, values, label=method, **look)
-    panel.axvline(task.sigma_max, color=plot.OTHERS[-1]["color"], linewidth=1)
+    panel.axvline(strongest, color=plot.OTHERS[-1]["color"], linewidth=1)
     panel.annotate(
-        "trained up to here", (task.sigma_max, 1), (-4, -2), xycoords=("data", "axes fraction"),
+        "trained up to here", (strongest, 1), (-4, -2), xycoords=("data", "axes fraction"),
         textcoords="offset points", ha="right", va="top",
     )  # fmt: skip
     panel.set(xlabel="sigma of the noise, of 255", ylabel="PSNR, dB", xticks=SIGMAS)
@@ -108,7 +110,7 @@ def _restore(task: Denoise, graphs: Graphs, image: Image, sigma: float | None) -
     """As it is served: what is stronger than anything in training counts as the strongest."""
     if sigma is None:
         sigma = restoration.noise_level(graphs, image)
-    return restoration.restore(graphs, image, min(sigma, task.sigma_max), task.size_multiple)
+    return restoration.restore(graphs, image, min(sigma, task.sigma_max or sigma), task.size_multiple)
 
 
 def _eight_bit(image: Image) -> NDArray[np.uint8]:

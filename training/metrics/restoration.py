@@ -35,14 +35,19 @@ def noisy(clean: Picture, sigma: float, index: int, *, eight_bit: bool) -> NDArr
 
 def restore(graphs: Graphs, image: NDArray[np.float32], sigma: float | None, multiple: int = 16) -> NDArray[np.float32]:
     """A whole picture [H,W(,3)] in 0..1, cleaned as it is served; sigma on the 0..255 scale, None to estimate it."""
+    return whole(graphs, image, noise_level(graphs, image) if sigma is None else sigma, multiple)
+
+
+def whole(graphs: Graphs, image: NDArray[np.float32], sigma: float | None, multiple: int) -> NDArray[np.float32]:
+    """The same in one run; None is for graphs that take no sigma."""
     planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-    level = noise_level(graphs, image) / 255 if sigma is None else sigma / 255
+    level = {} if sigma is None else {"sigma": np.array([sigma / 255], np.float32)}
     graph = "clean_grey" if image.ndim == 2 and "clean_grey" in graphs.sessions else "clean"
     if image.ndim == 2 and graph == "clean":
         planes = np.repeat(planes, 3, axis=0)
     _, height, width = planes.shape
     padded = np.pad(planes, ((0, 0), (0, -height % multiple), (0, -width % multiple)), mode="reflect")
-    clean = graphs.run(graph, image=padded[None], sigma=np.array([level], np.float32))["clean"][0, :, :height, :width]
+    clean = graphs.run(graph, image=padded[None], **level)["clean"][0, :, :height, :width]
     return clean.mean(axis=0) if image.ndim == 2 else clean.transpose(1, 2, 0)
 
 

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,10 @@ import torch
 
 from tests import tiny
 from training.data.photographs import Photographs
-from training.learners.dae import FAINT, Dae, DaeSettings, UNet
+from training.export import export
+from training.learners.dae import Dae, DaeSettings
+from training.learners.unet import FAINT, SEAM, UNet, UNetSettings
+from training.settings import SettingError
 
 
 def learner(pictures: list[np.ndarray[Any, Any]] | None = None, **changes: Any) -> Dae:
@@ -26,9 +30,10 @@ def batch(dae: Dae) -> tuple[torch.Tensor, ...]:
 COLOUR_AND_GREY = pytest.mark.parametrize("planes", [3, 1])
 
 
-def network(*channels: int, blocks: int = 1) -> UNet:
+def network(*channels: int, planes: int = 3, blocks: int = 1) -> UNet:
     torch.manual_seed(0)
-    return UNet(channels, blocks)
+    settings = UNetSettings(channels=channels, blocks=blocks, batch_size=2, steps=1, learning_rate=1e-3)
+    return UNet(planes, settings, told=True)
 
 
 def likely(count: int, rows: int, share: float) -> bool:
@@ -46,7 +51,7 @@ def test_a_batch_holds_crops_in_colour_and_grey_ones() -> None:
 def test_half_of_the_crops_are_stretched_until_parts_are_black_or_white() -> None:
     picture = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
     plain = torch.linspace(0, 1, 256)
-    clean = batch(learner([picture], contrast=2.0, smallest_scale=1.0, grey_share=0.0))[0][:, 0].flatten(1)
+    clean = batch(learner([picture], contrast=2.0, smallest_scale=1.0, batch_size=800))[0][:, 0].flatten(1)
     changed = ((clean.sort(dim=1).values - plain).abs() > 1e-5).any(dim=1)
     assert likely(int(changed.sum()), 400, 0.5)
     assert clean.min() == 0
@@ -58,8 +63,8 @@ def test_half_of_the_crops_are_stretched_until_parts_are_black_or_white() -> Non
 
 def test_without_stretching_crops_are_as_they_were() -> None:
     picture = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    clean = batch(learner([picture], contrast=1.0, smallest_scale=1.0, grey_share=0.0, batch_size=8))[0]
-    torch.testing.assert_close(clean.flatten(1).sort(dim=1).values[:, ::3], torch.linspace(0, 1, 256).expand(8, -1))
+    clean = batch(learner([picture], contrast=1.0, smallest_scale=1.0, batch_size=8))[0]
+    torch.testing.assert_close(clean.flatten(1).sort(dim=1).values[:, ::3], torch.linspace(0, 1, 256).expand(4, -1))
 
 
 def test_grey_is_the_mean_of_the_channels() -> None:
@@ -68,12 +73,10 @@ def test_grey_is_the_mean_of_the_channels() -> None:
     torch.testing.assert_close(clean_grey, torch.full_like(clean_grey, 40 / 255))
 
 
-@pytest.mark.parametrize(("share", "shown"), [(0.0, "psnr"), (1.0, "psnr_grey")])
-def test_all_crops_may_be_of_one_kind(share: float, shown: str) -> None:
-    dae = learner(grey_share=share, batch_size=8)
-    losses = dae.losses("denoise", batch(dae), 0.0)
-    assert set(losses) == {"loss", shown}
-    assert dae.losses("estimate", batch(dae), 0.0)["loss"].isfinite()
+@pytest.mark.parametrize(("share", "grey"), [(0.01, 1), (0.99, 3)])
+def test_there_is_always_a_crop_of_each_kind(share: float, grey: int) -> None:
+    drawn = batch(learner(grey_share=share, batch_size=4))
+    assert [len(part) for part in drawn] == [4 - grey] * 4 + [grey] * 4
 
 
 @pytest.mark.parametrize("first", [0, 4])
@@ -91,7 +94,7 @@ def test_clipped_crops_are_pictures_of_eight_bit_and_others_are_not(first: int) 
 
 @pytest.mark.parametrize("power", [1.0, 2.0])
 def test_sigma_is_drawn_by_its_power_up_to_its_greatest_and_is_that_of_the_noise(power: float) -> None:
-    clean, noisy, sigma, _ = batch(learner(sigma_max=40.0, sigma_power=power, grey_share=0.0, clipped_share=0.0))[:4]
+    clean, noisy, sigma, _ = batch(learner(sigma_max=40.0, sigma_power=power, clipped_share=0.0))[:4]
     most = 40 / 255
     assert sigma.min() >= 0
     assert sigma.max() <= most
@@ -104,39 +107,51 @@ def test_sigma_is_drawn_by_its_power_up_to_its_greatest_and_is_that_of_the_noise
 
 @pytest.mark.parametrize("error", [0.0, 0.2])
 def test_the_told_sigma_is_off_by_the_share_that_is_set(error: float) -> None:
-    _, _, sigma, told = batch(learner(level_error=error, grey_share=0.0))[:4]
+    _, _, sigma, told = batch(learner(level_error=error))[:4]
     off = told / sigma - 1
     assert off.abs().max() <= error + 1e-6
     assert off.max() >= 0.9 * error
     assert off.min() <= -0.9 * error
 
 
-def test_the_loss_is_the_mean_of_the_root_mean_square_errors_of_the_crops() -> None:
+def silent(dae: Dae) -> None:
+    """Let both networks give back what they get."""
+    for unet in (dae.colour, dae.grey):
+        torch.nn.init.zeros_(unet.tail.weight)
+
+
+@pytest.mark.parametrize(("phase", "first"), [("colour", 0), ("grey", 4)])
+def test_the_loss_is_the_mean_of_the_root_mean_square_errors_of_the_crops(phase: str, first: int) -> None:
     dae = learner(batch_size=8, grey_share=0.25)
-    for tail in dae.network.tails.values():
-        torch.nn.init.zeros_(tail.weight)  # type: ignore[arg-type]
-    drawn = batch(dae)  # the network now gives back what it gets
-    losses = dae.losses("denoise", drawn, 0.0)
-
-    def errors(clean: torch.Tensor, noisy: torch.Tensor) -> np.ndarray[Any, Any]:
-        mse = np.square(255 * (noisy - clean).double().numpy()).mean(axis=(1, 2, 3))
-        return np.sqrt(mse + FAINT**2)
-
-    colour, grey = errors(*drawn[:2]), errors(*drawn[4:6])
-    assert losses["loss"].item() == pytest.approx(np.concatenate((colour, grey)).mean(), rel=1e-5)
-    assert losses["psnr"].item() == pytest.approx(20 * np.log10(255 / colour).mean(), rel=1e-5)
-    assert losses["psnr_grey"].item() == pytest.approx(20 * np.log10(255 / grey).mean(), rel=1e-5)
+    silent(dae)
+    drawn = batch(dae)
+    clean, noisy = drawn[first : first + 2]
+    mse = np.square(255 * (noisy - clean).double().numpy()).mean(axis=(1, 2, 3))
+    errors = np.sqrt(mse + FAINT**2)
+    losses = dae.losses(phase, drawn, 0.0)
+    assert losses["loss"].item() == pytest.approx(errors.mean(), rel=1e-5)
+    assert losses["psnr"].item() == pytest.approx(20 * np.log10(255 / errors).mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("phase", ["colour", "grey"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_a_crop_that_is_already_restored_has_a_finite_gradient(value: float) -> None:
+def test_a_crop_that_is_already_restored_has_a_finite_gradient(value: float, phase: str) -> None:
     dae = learner([np.full((16, 16, 3), 255 * value, np.uint8)], batch_size=4)
-    clean, _, sigma, _, *grey = batch(dae)
-    still = (clean, clean, 0 * sigma, 0 * sigma, *grey)
-    for tail in dae.network.tails.values():
-        torch.nn.init.zeros_(tail.weight)  # type: ignore[arg-type]
-    dae.losses("denoise", still, 0.0)["loss"].backward()
-    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in dae.network.parameters())
+    clean, _, sigma, _, grey, *_ = batch(dae)
+    still = (clean, clean, 0 * sigma, 0 * sigma, grey, grey, 0 * sigma, 0 * sigma)
+    silent(dae)
+    dae.losses(phase, still, 0.0)["loss"].backward()
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in dae.parameters())
+
+
+@pytest.mark.parametrize("phase", ["colour", "grey", "estimate"])
+def test_a_phase_moves_its_own_weights_and_no_others(phase: str) -> None:
+    dae = learner(batch_size=4)
+    dae.losses(phase, batch(dae), 0.0)["loss"].backward()
+    moved = {name.partition(".")[0] for name, weight in dae.named_parameters() if weight.grad is not None}
+    assert moved == {phase if phase != "estimate" else "noise_level"}
+    owned = [weight for group in dae.optimizers()[phase].param_groups for weight in group["params"]]
+    assert {id(weight) for weight in owned} == {id(w) for w in dae.parameters() if w.grad is not None}
 
 
 def test_the_loss_of_the_estimate_is_its_logarithmic_error_above_one_level() -> None:
@@ -152,12 +167,13 @@ def test_the_loss_of_the_estimate_is_its_logarithmic_error_above_one_level() -> 
 @pytest.mark.parametrize("scale", [0.25, 2.0, 8.0])
 @COLOUR_AND_GREY
 def test_but_for_the_first_bias_the_network_scales_with_its_input_bit_for_bit(scale: float, planes: int) -> None:
-    unet = network(4, 6, 8)
-    first = unet.heads[str(planes)].bias
+    unet = network(4, 6, 8, planes=planes)
+    first = unet.head.bias
+    assert first is not None
     image, sigma = torch.rand(2, planes, 24, 32), torch.tensor([0.1, 0.3])
     with torch.no_grad():
         assert not torch.allclose(unet(scale * image, scale * sigma), scale * unet(image, sigma))
-        first.zero_()  # type: ignore[operator]
+        first.zero_()
         found, expected = unet(scale * image, scale * sigma), scale * unet(image, sigma)
         assert torch.equal(found, expected)  # powers of two are exact; another bias would show
         assert not torch.allclose(unet(scale * image, sigma), expected)
@@ -172,30 +188,79 @@ def test_any_multiple_of_the_coarsest_pixel_is_a_size(
     multiple = 2 ** len(channels)
     image = torch.rand(2, planes, height * multiple, width * multiple)
     with torch.no_grad():
-        clean = network(*channels)(image, torch.tensor([0.1, 0.2]))
+        clean = network(*channels, planes=planes)(image, torch.tensor([0.1, 0.2]))
     assert clean.shape == image.shape
     assert clean.isfinite().all()
 
 
 @pytest.mark.parametrize(("channels", "blocks"), [((4,), 1), ((4, 4), 2), ((4, 4, 4), 1)])
-def test_the_declared_overlap_covers_all_that_an_output_depends_on(channels: tuple[int, ...], blocks: int) -> None:
-    tiny = learner(channels=channels, blocks=blocks)
-    (task,) = tiny.tasks()
+def test_the_reach_is_how_far_an_output_depends_on_inputs(channels: tuple[int, ...], blocks: int) -> None:
+    unet = network(*channels, blocks=blocks)
     multiple = 2 ** len(channels)
-    assert task.size_multiple == multiple
-    assert task.overlap % multiple == 0
-    assert tiny.network.reach <= task.overlap < tiny.network.reach + multiple
-    torch.manual_seed(0)
-    side = 4 * task.overlap
+    side = 4 * (unet.reach + multiple) // multiple * multiple
     furthest = 0
     for offset in range(multiple):  # an output's dependence differs with its place on the coarsest grid
         image = torch.rand(1, 3, side, side, requires_grad=True)
         at = side // 2 + offset
-        clean = tiny.network(image, torch.tensor([0.1]))
+        clean = unet(image, torch.tensor([0.1]))
         (gradient,) = torch.autograd.grad(clean[0, :, at, at].sum(), image)
         rows = gradient[0].abs().sum(dim=(0, 2)).nonzero()[:, 0]
         furthest = max(furthest, int(at - rows.min()), int(rows.max() - at))
-    assert tiny.network.reach - multiple <= furthest <= tiny.network.reach
+    assert unet.reach - multiple <= furthest <= unet.reach
+
+
+@pytest.mark.parametrize(("channels", "blocks"), [((4,), 1), ((4, 4), 2), ((4, 4, 4), 1)])
+@pytest.mark.parametrize("planes", [3, 1])
+def test_with_the_declared_overlap_tiles_show_no_seam(channels: tuple[int, ...], blocks: int, planes: int) -> None:
+    dae = learner(channels=channels, blocks=blocks)
+    (task,) = dae.tasks()
+    multiple = 2 ** len(channels)
+    assert task.size_multiple == multiple
+    assert task.overlap % multiple == 0
+    assert 0 < task.overlap < dae.colour.reach + multiple
+    torch.manual_seed(0)
+    unet = dae.colour if planes == 3 else dae.grey
+    sigma = torch.tensor([75 / 255])
+    picture = torch.rand(1, planes, 1, 1) + sigma * torch.randn(1, planes, 128, 256)
+
+    def seam(overlap: int) -> float:
+        with torch.no_grad():
+            whole, tile = unet(picture, sigma), unet(picture[..., 128 - overlap :], sigma)
+        return 255 * float((whole[..., 128:] - tile[..., overlap:]).abs().max())
+
+    assert seam(task.overlap) < 5 * SEAM
+    assert seam(0) > 5 * SEAM, "it can fail"
+
+
+def published(dae: Dae, folder: Path) -> Path:
+    for name, graph in export(dae)[0].items():
+        (folder / f"{name}.onnx").write_bytes(graph)
+    return folder
+
+
+def test_a_run_can_start_from_a_published_version(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    old = learner(batch_size=4)
+    folder = published(old, tmp_path)
+    torch.manual_seed(2)
+    new = learner(batch_size=4, start=str(folder))
+    pairs = list(zip(new.parameters(), old.parameters(), strict=True))
+    assert not all(torch.equal(mine, its) for mine, its in pairs)
+    new.prepare()
+    assert all(torch.equal(mine, its) for mine, its in pairs)
+
+
+def test_a_version_of_another_form_is_no_start(tmp_path: Path) -> None:
+    folder = published(learner(), tmp_path)
+    with pytest.raises(SettingError, match=r"head.weight of clean is \(4, 13, 3, 3\) there and \(6, 13, 3, 3\) with"):
+        learner(channels=(6,), start=str(folder)).prepare()
+    with pytest.raises(SettingError, match=r"it has no weight colour.bottom.1.first.weight"):
+        learner(blocks=2, start=str(folder)).prepare()
+    (folder / "clean_grey.onnx").write_bytes(b"no graph")
+    with pytest.raises(SettingError, match=r"clean_grey.onnx cannot be read"):
+        learner(start=str(folder)).prepare()
+    with pytest.raises(SettingError, match=r"clean.onnx cannot be read"):
+        learner(start=str(tmp_path / "nowhere")).prepare()
 
 
 def test_a_picture_moved_by_the_multiple_comes_out_moved() -> None:
@@ -216,7 +281,7 @@ def test_a_picture_moved_by_the_multiple_comes_out_moved() -> None:
 
 @COLOUR_AND_GREY
 def test_each_picture_is_cleaned_by_itself(planes: int) -> None:
-    unet = network(4, 6)
+    unet = network(4, 6, planes=planes)
     image, sigma = torch.rand(3, planes, 8, 12), torch.tensor([0.0, 0.1, 0.2])
     with torch.no_grad():
         together = unet(image, sigma)

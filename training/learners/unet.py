@@ -1,0 +1,170 @@
+"""A U-Net without normalisation that takes what is wrong with a picture off it.
+
+Fully convolutional (Ronneberger et al. 2015), on a picture whose 2x2 pixels were moved into channels, and predicting
+what to subtract (Zhang et al., "Beyond a Gaussian denoiser", 2017). The level of the noise, where it is told, enters as
+one more plane (FFDNet, Zhang et al. 2018). No layer but the first has a bias (Mohan et al., "Robust and interpretable
+blind image denoising via bias-free CNNs", 2020): only there does the place of a value on the scale matter.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.learners.learner import Losses
+from training.learners.muon import Muon
+from training.settings import NetworkSettings
+
+FAINT = 0.1
+"""Levels of 255: a crop that is as near as this counts as restored."""
+SEAM = 0.02
+"""Levels of 255: what lies beyond a tile's overlap may change a pixel by so much."""
+
+
+class UNetSettings(NetworkSettings):
+    """Of learners with one network for colour and one for grey."""
+
+    batch_size: Annotated[int, Field(ge=2, description="crops a step, in colour and grey")]
+    channels: Annotated[
+        tuple[int, ...], Field(min_length=1, max_length=4, description="of each scale, fine to coarse")
+    ] = (
+        32,
+        64,
+        128,
+    )
+    blocks: Annotated[int, Field(ge=1, description="residual blocks on each side of a scale")] = 2
+    muon_rate: Annotated[
+        float, Field(gt=0, description="as learning_rate, of the convolutions between the first and the last")
+    ] = 0.01
+    crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
+    smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
+    grey_share: Annotated[float, Field(gt=0, lt=1, description="share of a batch that is grey")] = 0.5
+    start: Annotated[
+        str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")
+    ] = None
+
+    @property
+    def grey_rows(self) -> int:
+        """Crops of a batch that are grey: one at least, and never all."""
+        return min(max(1, round(self.grey_share * self.batch_size)), self.batch_size - 1)
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a picture must be multiples of."""
+        return 2 ** len(self.channels)
+
+
+class Block(nn.Module):
+    """x + conv(relu(conv(x))), 3x3, without bias."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(functional.relu(self.first(x)))
+
+
+class UNet(nn.Module):
+    """image [B,C,H,W] in 0..1 and sigma [B] in the same units -> clean [B,C,H,W], not clipped; C is `planes`.
+
+    H and W are multiples of `2 ** len(channels)`. Unless it is `told`, there is no sigma.
+    """
+
+    def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
+        super().__init__()
+        channels, blocks = settings.channels, settings.blocks
+
+        def stage(width: int) -> nn.Sequential:
+            return nn.Sequential(*(Block(width) for _ in range(blocks)))
+
+        fine, coarse = channels[:-1], channels[1:]
+        self.head = nn.Conv2d(4 * planes + told, channels[0], 3, padding=1)
+        self.down = nn.ModuleList(stage(width) for width in fine)
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
+        self.bottom = stage(channels[-1])
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True)
+        )
+        self.up = nn.ModuleList(stage(width) for width in fine)
+        self.tail = nn.Conv2d(channels[0], 4 * planes, 3, padding=1, bias=False)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
+
+    @property
+    def reach(self) -> int:
+        """How far in pixels an input can change the output, be it ever so little.
+
+        A 3x3 convolution adds one pixel of its scale, which is 2, 4, 8 ... pixels of the picture; the
+        grid of the coarsest scale adds at most the rest of one of its pixels.
+        """
+        scales = len(self.down) + 1
+        blocks = len(self.bottom)
+        far = 2 * 2  # head and tail
+        for scale in range(scales):
+            stages = 1 if scale == scales - 1 else 2
+            far += stages * blocks * 2 * 2 ** (scale + 1)
+        return far + 2**scales - 1
+
+    def forward(self, image: Tensor, sigma: Tensor | None = None) -> Tensor:
+        pixels = functional.pixel_unshuffle(image, 2)
+        if sigma is not None:
+            level = sigma.view(-1, 1, 1, 1) + torch.zeros_like(pixels[:, :1])
+            pixels = torch.cat((pixels, level), dim=1)
+        x = self.head(pixels)
+        skips: list[Tensor] = []
+        for stage, shrink in zip(self.down, self.shrink, strict=True):
+            x = stage(x)
+            skips.append(x)
+            x = shrink(x)
+        x = self.bottom(x)
+        for stage, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
+            x = stage(grow(x) + skip)
+        return image - functional.pixel_shuffle(self.tail(x).float(), 2)
+
+    def optimizer(self, settings: UNetSettings) -> Muon:
+        """Muon for all but the first and the last layer."""
+        inner = nn.ModuleList((self.down, self.shrink, self.bottom, self.grow, self.up))
+        return Muon(
+            inner.parameters(),
+            nn.ModuleList((self.head, self.tail)).parameters(),
+            rate=settings.muon_rate,
+            adam_rate=settings.learning_rate,
+            precision=torch.bfloat16 if settings.precision == "bfloat16" else torch.float32,
+        )
+
+    def loss(self, clean: Tensor, bad: Tensor, told: Tensor | None, *, half: bool) -> Losses:
+        """The mean over the crops of their root mean square error, on the 0..255 scale; `half` is for bfloat16.
+
+        The gradient of each crop is then of one size, however bad it is. Under a mean square error the worst
+        decide, and under PSNR those with next to nothing wrong.
+        """
+        with torch.autocast(clean.device.type, torch.bfloat16, enabled=half):
+            restored = self(bad.contiguous(memory_format=torch.channels_last), told)
+        mse = (255 * (restored - clean)).square().mean(dim=(1, 2, 3))
+        error = (mse + FAINT**2).sqrt()
+        return {"loss": error.mean(), "psnr": (20 * torch.log10(255 / error.detach())).mean()}
+
+    @torch.no_grad()
+    def overlap(self, multiple: int, noise: float, sigma: Tensor | None) -> int:
+        """The pixels, a multiple of `multiple`, by which serving must extend a tile for no seam of `SEAM` to show.
+
+        Measured on noise of that strength, in 0..1: the stronger it is, the further the network looks. That is far
+        less far than its `reach`.
+        """
+        most = -(-self.reach // multiple) * multiple
+        side, planes = 16 * multiple, self.tail.out_channels // 4
+        shade = torch.linspace(0, 1, side).view(1, 1, -1, 1)
+        drawn = torch.randn(1, planes, side, most + side, generator=torch.Generator().manual_seed(0))
+        whole = (shade + noise * drawn).to(self.tail.weight.device)
+
+        def kept(overlap: int) -> Tensor:
+            return self(whole[..., most - overlap :], sigma)[..., overlap:]
+
+        right = kept(most)
+        near = (255 * (kept(overlap) - right).abs().max() <= SEAM for overlap in range(0, most, multiple))
+        return next((place * multiple for place, enough in enumerate(near) if enough), most)

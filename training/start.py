@@ -1,0 +1,49 @@
+"""The other way round: from the graphs of a published version to the weights that a run begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+from training.export import HALF
+from training.learners.learner import Learner
+from training.settings import SettingError
+
+
+def begin(learner: Learner[Any], folder: Path) -> None:
+    """Put the weights of the version in `folder` into `learner`, whose graphs must be of the same form.
+
+    Raises:
+        SettingError: a graph is missing, or a weight is, or has another shape.
+    """
+    missing = {id(parameter): name for name, parameter in learner.named_parameters()}
+    for name, plan in learner.exports().items():
+        stored = _weights(folder / f"{name}.onnx")
+        for key, parameter in plan.module.named_parameters():
+            if key not in stored:
+                continue
+            if stored[key].shape != parameter.shape:
+                have, want = (tuple(tensor.shape) for tensor in (stored[key], parameter))
+                raise SettingError(f"start={folder}: {key} of {name} is {have} there and {want} with these settings")
+            with torch.no_grad():
+                parameter.copy_(stored[key])
+            missing.pop(id(parameter), None)
+    if missing:
+        raise SettingError(f"start={folder}: it has no weight {next(iter(missing.values()))}")
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    """Stored tensors by the names that torch gave them."""
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:  # protobuf's decoding error is no public class
+        raise SettingError(f"start={path.parent}: {path.name} cannot be read: {error}") from error
+    return {
+        tensor.name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in graph.initializer
+    }
