@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from models.manifest import Denoise
 from models.noise import haar
+from models.store import Store, verify
 from service.runtime import restore, tiles
 from service.runtime.clock import Clock
 from service.runtime.session import NotFinite, Session
 from service.runtime.turns import Turns
+from tests.processes import ROOT
 from tests.service.conftest import pixels
 from tests.versions import denoise
 
@@ -146,6 +148,27 @@ def test_a_level_that_is_not_finite_is_kept_from_the_caller() -> None:
     task, sessions = loaded(estimate=True)
     with pytest.raises(NotFinite, match="the noise level is not finite"):
         restore.noise_level(np.full((16, 16), 3e38, np.float32), "auto", task, sessions)
+
+
+def test_the_shipped_denoiser_shows_no_seam() -> None:
+    """Tiles against the whole picture, strong noise: less than one level of 255 anywhere."""
+    version = Store([ROOT / "models/zoo"]).find()["photo-dae"]
+    found = verify(version[max(version)], "photo-dae", max(version))
+    task = found.manifest.task(Denoise)
+    assert task is not None
+    rng = np.random.default_rng(0)
+    shade = np.add.outer(np.sin(np.arange(400) / 30), np.cos(np.arange(440) / 7)) / 5 + 0.5
+    for graph, planes in (("clean", 3), ("clean_grey", 1)):
+        session = Session(found.files[f"{graph}.onnx"], "cpu")
+        picture = (shade[..., None] + rng.normal(0, 50 / 255, (400, 440, planes))).astype(np.float32)
+
+        def work(tile: Any, session: Session = session) -> Any:
+            image = np.ascontiguousarray(tile.transpose(2, 0, 1)[None])
+            clean = session.run({"image": image, "sigma": np.array([50 / 255], np.float32)})["clean"]
+            return clean[0].transpose(1, 2, 0)
+
+        tiled = tiles.over(picture, work, task.size_multiple, task.overlap, TURNS, core=120)
+        assert 255 * np.abs(tiled - work(picture)).max() < 1
 
 
 def test_a_core_is_large_beside_the_overlap_of_the_shipped_model() -> None:
