@@ -59,8 +59,8 @@ class Problem(Exception):
         """The last part of the problem's `type`."""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
-    def to_bytes(self, request_id: str) -> bytes:
-        """The body of the answer, `application/problem+json`."""
+    def to_bytes(self, request_id: str, *, protocol: bool = False) -> bytes:
+        """The body of the answer, `application/problem+json`; clients of /v2, the `protocol`, read its `error`."""
         tree: dict[str, object] = {
             "type": f"/problems/{self.name()}",
             "title": self.title,
@@ -68,6 +68,8 @@ class Problem(Exception):
             "detail": self.detail,
             "instance": request_id,
         }
+        if protocol:
+            tree["error"] = self.detail
         if self.errors:
             tree["errors"] = [fault._asdict() for fault in self.errors]
         if self.setting:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from service import problems
+from service.media import tensors
 from service.media.negotiation import GIF, JPEG, JSON, NPY, OPENMETRICS, PNG, TEXT, TIFF, WEBP, ZIP
 
 Operation = dict[str, Any]
@@ -256,6 +257,42 @@ def metrics() -> Operation:
         refusals=[problems.NotAcceptable, problems.InvalidFields, problems.Internal, problems.Deadline],
         tag="health",
     )
+
+
+def protocol(name: str, summary: str, *, path: Sequence[str] = (), empty: bool = False) -> Operation:
+    """What /v2 answers without running anything; `empty` where the status says all."""
+    return _operation(
+        f"v2_{name}",
+        summary,
+        answer={} if empty else ANY_JSON,
+        parameters=_of_graph(path),
+        refusals=[*(MODEL[:3] if path else ()), *ANY],
+        tag="open inference",
+    )
+
+
+def infer(name: str, summary: str, *, path: Sequence[str]) -> Operation:
+    """POST /v2/models/{graph}/infer."""
+    latent = {"name": "latent", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.5]}
+    operation = _operation(
+        f"v2_{name}",
+        summary,
+        body={
+            JSON: {"schema": _ref(tensors.InferRequest), "example": {"inputs": [latent]}},
+            tensors.BINARY: {"schema": BINARY},
+        },
+        answer={**ANY_JSON, tensors.BINARY: {"schema": BINARY}},
+        headers={tensors.SIZE: "Bytes of JSON, where binary tensors follow."},
+        parameters=_of_graph(path),
+        refusals=[problems.MalformedBody, *MODEL[:3], *BODY, problems.InvalidFields, *WORK],
+        tag="open inference",
+    )
+    return operation
+
+
+def _of_graph(path: Sequence[str]) -> list[Operation]:
+    examples = {"graph": _path("graph", "string", "digits-vae.decode"), "number": _path("number", "integer", 1)}
+    return [examples[name] for name in path]
 
 
 def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
