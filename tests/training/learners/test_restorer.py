@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests import tiny
-from training.data.photographs import Photographs
+from training.data.photographs import Photographs, synthetic
 from training.export import export
 from training.learners.restorer import Restorer
 from training.learners.unet import UNetSettings
@@ -13,7 +12,7 @@ from training.learners.unet import UNetSettings
 
 def learner(**changes: object) -> Restorer:
     given = {"channels": (4,), "blocks": 1, "crop": 32, "batch_size": 8, "steps": 1, "learning_rate": 1e-3}
-    return Restorer(UNetSettings.model_validate(given | changes), tiny.twin("photo-restore"))
+    return Restorer(UNetSettings.model_validate(given | changes), synthetic(0))
 
 
 def batch(restorer: Restorer, seed: int = 0) -> tuple[torch.Tensor, ...]:

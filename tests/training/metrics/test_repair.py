@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests import tiny
+from tests import versions
 from training.data import damage
 from training.data.photographs import Photographs, Picture, synthetic
 from training.graphs import Graphs
@@ -10,8 +10,12 @@ from training.metrics import repair, restoration
 CLEAN = synthetic(3).validation[0]
 
 
+MULTIPLE = 4
+
+
 def graphs() -> Graphs:
-    return Graphs(tiny.exported("photo-restore").graphs)
+    _, files = versions.denoise(grey=True, blind=True)
+    return Graphs({name: files[f"{name}.onnx"] for name in ("clean", "clean_grey")})
 
 
 def test_damage_is_seeded_by_its_kind_and_the_picture() -> None:
@@ -22,7 +26,7 @@ def test_damage_is_seeded_by_its_kind_and_the_picture() -> None:
 
 @pytest.mark.parametrize("clean", [CLEAN[:61, :70], CLEAN[:61, :70, 0]], ids=["colour", "grey"])
 def test_any_size_is_repaired(clean: Picture) -> None:
-    found = repair.repaired(graphs(), clean)
+    found = repair.repaired(graphs(), clean, MULTIPLE)
     assert found.shape == clean.shape
     assert np.isfinite(found).all()
 
