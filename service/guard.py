@@ -55,6 +55,7 @@ class Guard:
         try:
             if not accepted:
                 raise Draining("The service is stopping.")
+            self._state.keys.check(scope["path"], headers)
             whole = await body.collect(headers.get(b"content-length", b""))
             await self._answer(scope, receive, whole, answer, clock)
         except Problem as problem:

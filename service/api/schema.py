@@ -306,6 +306,7 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
 
 
 MODEL = [problems.UnknownModel, problems.UnknownVersion, problems.NotReady, problems.WrongTask, problems.NotAcceptable]
+KEY = [problems.KeyMissing, problems.KeyWrong]
 ANY = [problems.Internal, problems.Draining, problems.Deadline]
 READ = [*MODEL[:3], problems.NotAcceptable, problems.InvalidFields, *ANY]
 BODY = [problems.BodyTooSlow, problems.BodyTooLarge, problems.UnsupportedType]
@@ -341,6 +342,8 @@ def _operation(
             },
         }
     }
+    if tag != "health":
+        refusals = [*refusals, *KEY]
     for status in sorted({kind.status for kind in refusals}):
         titles = dict.fromkeys(f"`{kind.name()}`: {kind.title}" for kind in refusals if kind.status == status)
         content = {problems.MEDIA_TYPE: {"schema": _ref(ProblemAnswer)}}

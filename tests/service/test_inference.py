@@ -1,5 +1,6 @@
 """/v2: the Open Inference Protocol, by its own client and byte by byte."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,11 +120,15 @@ def test_the_client_understands_a_refusal(client: triton.InferenceServerClient) 
 
 
 def test_the_index_tells_what_is_served_and_why_the_rest_is_not(tmp_path: Path) -> None:
+    (keys := tmp_path / "keys").write_text(f"ops admin {hashlib.sha256(b'secret').hexdigest()}")
     publish_all(tmp_path)
     (tmp_path / "photo-dae" / "2").mkdir()
     (tmp_path / "photo-dae" / "2" / "manifest.json").write_text("{}")
-    with serving(tmp_path) as (server, _), triton.InferenceServerClient(f"127.0.0.1:{server.port}") as client:
-        told = client.get_model_repository_index()
+    with (
+        serving(tmp_path, keys=str(keys)) as (server, _),
+        triton.InferenceServerClient(f"127.0.0.1:{server.port}") as client,
+    ):
+        told = client.get_model_repository_index({"Authorization": "Bearer secret"})
     ready = {(one["name"], one["version"]) for one in told if one["state"] == "READY"}
     assert ready == {(f"{name}.{graph}", "1") for name, built in BUILT.items() for graph in built[0].graphs}
     (refused,) = [one for one in told if one["state"] == "UNAVAILABLE"]
