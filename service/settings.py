@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     denoise_threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Threads of one process for pictures; 0 is one per core, shared among the processes.
 
-    As many again are for pictures of up to a megapixel, which no large one keeps waiting.
+    As many again are for pictures of up to a megapixel, which no large one keeps waiting. A thread that works on a
+    large one takes 110 MB with the shipped model.
     """
     max_model_bytes: Annotated[int, Field(ge=0)] = 0
     """Memory for the versions that one process has loaded, in bytes; each counts as five times its files.
@@ -108,15 +109,15 @@ class Settings(BaseSettings):
     """Rows (pictures, latents) that may wait for one small graph."""
     max_queue_ratings: Annotated[int, Field(ge=1)] = 2_000_000
     """Ratings, padding included, that may wait for one recommender."""
-    max_queue_pixels: Annotated[int, Field(ge=1)] = 64_000_000
-    """Pixels of pictures that are worked on or wait for it."""
+    max_queue_pixels: Annotated[int, Field(ge=1)] = 128_000_000
+    """Pixels of pictures that are worked on or wait for it; as many again of those of up to a megapixel."""
 
     head_seconds: Annotated[float, Field(gt=0, le=3600)] = 10
     """Longest time for a request's head to arrive, in seconds; on a new connection, from its beginning."""
     idle_seconds: Annotated[int, Field(ge=1, le=3600)] = 75
     """Time after which a connection without a further request is closed, in seconds."""
     deadline_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
-    """Longest time from a request's first byte to its answer, in seconds."""
+    """Longest time from a request's first byte to its answer, in seconds; of denoise calls see MEGAPIXEL_SECONDS."""
     megapixel_seconds: Annotated[float, Field(ge=0, le=3600)] = 5
     """By how much a denoise call may take longer for each megapixel of its pictures, in seconds."""
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = 10

@@ -57,7 +57,8 @@ class State:
         metrics.ready.set(not self.unready())
         metrics.in_flight.set(self.in_flight)
         queues = self.library.queues() | {
-            ("pictures", "pixels"): (self.pool.pixels, settings.max_queue_pixels),
+            ("pictures", "pixels"): (self.pool.small.pixels, settings.max_queue_pixels),
+            ("large pictures", "pixels"): (self.pool.large.pixels, settings.max_queue_pixels),
             ("bodies", "bytes"): (self.buffered_bytes, settings.max_buffered_bytes),
         }
         metrics.queue_depth.tell({queue: depth for queue, (depth, _) in queues.items()})

@@ -4,6 +4,8 @@ import base64
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +18,6 @@ from service.media.negotiation import JPEG, JSON, NPY, PNG, WEBP
 from service.media.picture import Header, Picture
 from service.problems import Fault, InvalidFields, NotAcceptable
 from service.runtime import restore
-from service.runtime.clock import Clock
 from service.runtime.model import Model
 from service.runtime.turns import Turns
 
@@ -97,19 +98,17 @@ async def denoise(request: Request) -> Response:
 
     def clean(original: Picture, turns: Turns) -> Clean:
         pixels, sessions = original.pixels, model.sessions
-        sigma = turns.one(lambda: restore.noise_level(pixels, options.strength, task, sessions))
+        sigma = turns.one("run", lambda: restore.noise_level(pixels, options.strength, task, sessions))
         result = original.with_pixels(restore.clean(pixels, sigma, options.amount, task, sessions, turns))
         return Clean(original.beside(result) if options.view == "compare" else result, sigma)
 
     def work(turns: Turns) -> Response:
-        with clock.stage("decode"):  # all of them: one that is broken is refused before any is worked on
-            originals = deque(turns.one(lambda: list(found.read(clock.check))))
+        # All of them are read first: one that is broken is refused before any is worked on.
+        originals = deque(chain.from_iterable(turns.all("decode", [part.read for part in found.parts])))
         done: list[Clean] = []
-        with clock.stage("run"):
-            while originals:  # none is kept longer than it is needed
-                done.append(clean(originals.popleft(), turns))
-        with clock.stage("encode"):
-            return turns.one(lambda: _answer(done, form, options.quality, found.stacked, model, clock))
+        while originals:  # none is kept longer than it is needed
+            done.append(clean(originals.popleft(), turns))
+        return _answer(done, form, options.quality, found.stacked, model, turns)
 
     return await service.pool.run_in_turns(work, found.pixels, clock)
 
@@ -142,20 +141,23 @@ def _loses(headers: Sequence[Header], count: int, form: str) -> str | None:
     return next((lost for header in headers if (lost := pictures.loses(header, form))), None)
 
 
-def _answer(done: Sequence[Clean], form: str, quality: int, stacked: bool, model: Model, clock: Clock) -> Response:
+def _answer(done: Sequence[Clean], form: str, quality: int, stacked: bool, model: Model, turns: Turns) -> Response:
     first = done[0]
     level = {"x_noise_level": f"{first.sigma:.2f}"} if len(done) == 1 and first.sigma is not None else {}
     if form == JSON:
-        return call.json_answer({"images": [_described(clean, clock) for clean in done]}, model, **level)
-    if form == NPY:
-        array = arrays.stack([clean.picture for clean in done]) if stacked else first.picture.pixels
-        return call.answer(arrays.write(array), NPY, model, **level)
-    return call.answer(pictures.write(first.picture, form, quality), form, model, **level)
+        images = list(turns.all("encode", [partial(_described, clean) for clean in done]))
+        return turns.one("encode", lambda: call.json_answer({"images": images}, model, **level))
+
+    def write() -> bytes:
+        if form == NPY:
+            return arrays.write(arrays.stack([clean.picture for clean in done]) if stacked else first.picture.pixels)
+        return pictures.write(first.picture, form, quality)
+
+    return call.answer(turns.one("encode", write), form, model, **level)
 
 
-def _described(clean: Clean, clock: Clock) -> dict[str, Any]:
+def _described(clean: Clean) -> dict[str, Any]:
     """One entry of `images`."""
-    clock.check()
     picture = clean.picture
     image = base64.b64encode(pictures.write(picture, PNG)).decode()
     level = None if clean.sigma is None else round(clean.sigma, 2)

@@ -58,6 +58,19 @@ def decode(data: bytes, form: str, turn: int, exif: bytes | None) -> Picture:
     Raises:
         UnreadablePicture: it is cut off or broken.
     """
+    pixels, mode, icc = _loaded(data, form)
+    if turn in TURNS:
+        pixels = np.ascontiguousarray(TURNS[turn](pixels))
+    alpha = None
+    if mode in ("LA", "RGBA"):
+        alpha = np.ascontiguousarray(pixels[..., -1])
+        pixels = np.ascontiguousarray(pixels[..., 0] if mode == "LA" else pixels[..., :3])
+    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    return Picture(native, alpha, icc, exif)
+
+
+def _loaded(data: bytes, form: str) -> tuple[Pixels, str, bytes | None]:
+    """Pixels, their mode in Pillow and the ICC profile. What Pillow holds is free when this returns."""
     try:
         with opened(data, form) as image:
             image.info.pop("xmp", None)  # Pillow would turn a TIFF by what stands there
@@ -69,14 +82,7 @@ def decode(data: bytes, form: str, turn: int, exif: bytes | None) -> Picture:
         raise
     except Exception as error:  # see `opened`
         raise UnreadablePicture(f"The picture is broken: {error}") from error
-    if turn in TURNS:
-        pixels = np.ascontiguousarray(TURNS[turn](pixels))
-    alpha = None
-    if mode in ("LA", "RGBA"):
-        alpha = np.ascontiguousarray(pixels[..., -1])
-        pixels = np.ascontiguousarray(pixels[..., 0] if mode == "LA" else pixels[..., :3])
-    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return Picture(native, alpha, icc if isinstance(icc, bytes) else None, exif)
+    return pixels, mode, icc if isinstance(icc, bytes) else None
 
 
 def _copied(image: Image.Image) -> Pixels:

@@ -1,5 +1,6 @@
 """One request's time: until when it may run, and where the time went."""
 
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ class Clock:
         self.deadline = time.monotonic() + seconds
         self.left = False
         self.spent: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def extend(self, seconds: float) -> None:
         """Allow more time, for work that is found to be long."""
@@ -33,8 +35,9 @@ class Clock:
             raise Deadline
 
     def add(self, stage: str, seconds: float) -> None:
-        """Count time towards a stage of `Server-Timing`."""
-        self.spent[stage] = self.spent.get(stage, 0.0) + seconds
+        """Count time towards a stage of `Server-Timing`: that of all threads that work for the request."""
+        with self._lock:
+            self.spent[stage] = self.spent.get(stage, 0.0) + seconds
 
     @contextmanager
     def stage(self, name: str) -> Generator[None]:

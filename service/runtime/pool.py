@@ -9,33 +9,61 @@ from typing import TypeVar
 
 from service.problems import Overloaded
 from service.runtime.clock import Clock
-from service.runtime.turns import Turns
+from service.runtime.turns import Threads, Turns
 
 Result = TypeVar("Result")
 SMALL = 1_000_000
-"""Pixels of a job that is done in one go: a second or two, as long as a turn of a large one takes."""
+"""Pixels of a job that is done in one go, in a second or two."""
 LARGE_JOBS = 64
-"""Large jobs that are in work at once. They wait for their turns, which costs a thread each and no time."""
+"""Large jobs that are in work at once. They wait for their pieces, which costs a thread each and no time."""
 
 
-class Pool:
-    """Runs jobs in threads; the pixels of all jobs, running or waiting, stay under `max_pixels`.
+class Lane:
+    """What is admitted of small jobs, or of large ones: so many pixels, running or waiting.
 
-    A job alone may have more; one of none is always admitted. Small jobs have `threads` threads of their own, so that
-    no number of large ones keeps them waiting. Large ones are done piece by piece, by as many, in turns.
+    A job alone may have more; one of none is always admitted.
     """
 
-    def __init__(self, threads: int, max_pixels: int) -> None:
-        self._at_once = threads
-        self._small = ThreadPoolExecutor(threads, thread_name_prefix="picture")
-        self._large = ThreadPoolExecutor(LARGE_JOBS, thread_name_prefix="large-picture")
-        self._pieces = ThreadPoolExecutor(threads, thread_name_prefix="piece")
+    def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
         self.pixels = 0
 
+    def admit(self, pixels: int) -> None:
+        """Count them.
+
+        Raises:
+            Overloaded: there is no room for them.
+        """
+        if pixels and self.pixels and self.pixels + pixels > self._max_pixels:
+            raise Overloaded("Too many pixels are waiting.", setting="HARMONIUM_MAX_QUEUE_PIXELS")
+        self.pixels += pixels
+
+    def release(self, pixels: int) -> None:
+        """They are done."""
+        self.pixels -= pixels
+
+
+class Pool:
+    """Runs jobs in threads, small ones and large ones apart: no number of large ones keeps a small one waiting.
+
+    A small job has one of `threads` threads to itself. Large ones are done piece by piece, by as many threads.
+    """
+
+    def __init__(self, threads: int, max_pixels: int) -> None:
+        """`max_pixels` is what each of the two lanes admits."""
+        self.small, self.large = Lane(max_pixels), Lane(max_pixels)
+        self._small_jobs = ThreadPoolExecutor(threads, thread_name_prefix="picture")
+        self._large_jobs = ThreadPoolExecutor(LARGE_JOBS, thread_name_prefix="large-picture")
+        self._pieces = Threads(threads)
+
     async def run(self, job: Callable[[], Result], pixels: int, clock: Clock) -> Result:
-        """The result of a job that is a single piece. See `run_in_turns`."""
-        return await self.run_in_turns(lambda turns: turns.one(job), pixels, clock)
+        """The result of a job that is a single piece, and counts its own stages. See `run_in_turns`."""
+
+        def begin(turns: Turns) -> Result:
+            clock.check()
+            return job()
+
+        return await self._run(begin, self.small, pixels, clock)
 
     async def run_in_turns(self, job: Callable[[Turns], Result], pixels: int, clock: Clock) -> Result:
         """The result of a job that does all its work in pieces.
@@ -45,20 +73,26 @@ class Pool:
         Raises:
             Overloaded, Deadline: and whatever the job raised.
         """
-        self._admit(pixels)
+        return await self._run(job, self.small if pixels <= SMALL else self.large, pixels, clock)
+
+    async def _run(self, job: Callable[[Turns], Result], lane: Lane, pixels: int, clock: Clock) -> Result:
         loop = asyncio.get_running_loop()
         submitted = time.perf_counter()
-        small = pixels <= SMALL
-        turns = Turns(clock) if small else Turns(clock, self._pieces, self._at_once)
+        small = lane is self.small
 
         def begin() -> Result:
             clock.add("queue", time.perf_counter() - submitted)
-            return job(turns)
+            return job(Turns(clock, None if small else self._pieces))
 
         def release(_: "Future[Result]") -> None:
-            loop.call_soon_threadsafe(self._release, pixels)
+            loop.call_soon_threadsafe(lane.release, pixels)
 
-        future = (self._small if small else self._large).submit(begin)
+        lane.admit(pixels)
+        try:
+            future = (self._small_jobs if small else self._large_jobs).submit(begin)
+        except RuntimeError:  # the system has no thread left
+            lane.release(pixels)
+            raise
         # A thread goes on for a while after its caller was cancelled: the pixels are free when it ends, not before.
         future.add_done_callback(release)
         return await asyncio.wrap_future(future)
@@ -70,21 +104,15 @@ class Pool:
         Raises:
             Overloaded.
         """
-        self._admit(pixels)
+        self.small.admit(pixels)
         try:
             yield
         finally:
-            self._release(pixels)
-
-    def _admit(self, pixels: int) -> None:
-        if pixels and self.pixels and self.pixels + pixels > self._max_pixels:
-            raise Overloaded("Too many pixels are waiting.", setting="HARMONIUM_MAX_QUEUE_PIXELS")
-        self.pixels += pixels
-
-    def _release(self, pixels: int) -> None:
-        self.pixels -= pixels
+            self.small.release(pixels)
 
     def close(self) -> None:
-        """Forget what waits, and wait for the small jobs and the pieces that run; a large job ends with its piece."""
-        for threads in (self._large, self._pieces, self._small):
-            threads.shutdown(wait=threads is not self._large, cancel_futures=True)
+        """Forget what waits, and wait for what runs: a large job ends with its piece in hand."""
+        self._large_jobs.shutdown(wait=False, cancel_futures=True)
+        self._pieces.close()
+        self._small_jobs.shutdown(wait=True, cancel_futures=True)
+        self._large_jobs.shutdown(wait=True)

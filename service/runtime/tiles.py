@@ -72,6 +72,6 @@ def over(
         kept = result[rows, columns]  # numpy cuts the slices at the picture's own edge
         kept[:] = done[: kept.shape[0], : kept.shape[1]]
 
-    for _ in turns.all(partial(fill, tile) for tile in cut(len(down), len(along), multiple, overlap, core)):
+    for _ in turns.all("run", (partial(fill, tile) for tile in cut(len(down), len(along), multiple, overlap, core))):
         pass
     return result

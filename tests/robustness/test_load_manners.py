@@ -83,7 +83,7 @@ def test_work_that_passes_the_deadline_stops(zoo: Path, tmp_path: Path, figure: 
     """One thread, and a picture that keeps it for more than two deadlines: the next caller finds it free."""
     pixels = {"max_pixels": "80000000", "max_queue_pixels": "82000000", "megapixel_seconds": "0"}
     with (
-        running(zoo, tmp_path, deadline_seconds="1.5", denoise_threads="1", **pixels) as service,
+        running(zoo, tmp_path, deadline_seconds="3", denoise_threads="1", **pixels) as service,
         httpx.Client(timeout=60) as client,
     ):
         url, headers = f"http://127.0.0.1:{service.port}/v1/denoise?strength=25", {"content-type": "image/png"}
@@ -127,8 +127,10 @@ def test_large_pictures_keep_no_small_one_waiting(tmp_path: Path) -> None:
     with running(tmp_path / "zoo", tmp_path, denoise_threads="1") as service, contextlib.ExitStack() as callers:
         url = f"http://127.0.0.1:{service.port}"
         three = [callers.enter_context(raw(service.port, request)) for _ in range(3)]
-        while 'harmonium_queue_depth{queue="pictures",unit="pixels"} 6e+07' not in httpx.get(f"{url}/metrics").text:
-            pass
+        admitted = 'harmonium_queue_depth{queue="large pictures",unit="pixels"} 6e+07'
+        end = time.monotonic() + 60
+        while admitted not in httpx.get(f"{url}/metrics").text:
+            assert time.monotonic() < end
         small = httpx.post(
             f"{url}/v1/denoise?strength=25", content=png(64, 64), headers={"content-type": "image/png"}, timeout=60
         )

@@ -113,9 +113,9 @@ def test_hostile_and_broken_pictures(client: Client) -> None:
 def test_too_many_pixels_are_refused_at_the_door(served: tuple[Served, Client]) -> None:
     server, client = served
     pool = server.state.pool
-    pool.pixels += 64_000_000  # as if pictures of that size were being worked on
+    pool.small.pixels += 128_000_000  # as if pictures of that size were being worked on
     answer = send(client, png(8, 8))
-    pool.pixels -= 64_000_000
+    pool.small.pixels -= 128_000_000
     refused(answer, 503, "overloaded", setting="HARMONIUM_MAX_QUEUE_PIXELS")
     assert answer.headers["retry-after"] == "1"
     assert send(client, png(8, 8)).status_code == 200

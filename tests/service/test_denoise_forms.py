@@ -342,9 +342,9 @@ def test_a_broken_picture_is_refused_before_others_are_worked_on(client: Client)
 def test_the_queue_counts_the_pixels_of_all_pictures(served: tuple[Served, Client]) -> None:
     server, client = served
     pool = server.state.pool
-    pool.pixels += 64_000_000 - 100  # as if pictures of that size were being worked on
+    pool.small.pixels += 128_000_000 - 100  # as if pictures of that size were being worked on
     one, two = several(client, png(8, 8)), several(client, png(8, 8), png(8, 8))
-    pool.pixels -= 64_000_000 - 100
+    pool.small.pixels -= 128_000_000 - 100
     assert one.status_code == 200
     refused(two, 503, "overloaded", setting="HARMONIUM_MAX_QUEUE_PIXELS")
 

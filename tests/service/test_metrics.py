@@ -246,6 +246,7 @@ def test_queues_tell_what_waits_and_their_limits(zoo: Path) -> None:
             ("digits-vae.encode", "rows"): (0, 11),
             ("digits-gan.decode", "rows"): (0, 11),
             ("pictures", "pixels"): (500, 13_000),
+            ("large pictures", "pixels"): (0, 13_000),
             ("bodies", "bytes"): (1000, 14_000),
         }
         after = until(client.base_url, lambda found: found.value("harmonium_queue_depth", **labels) == 0)
@@ -288,7 +289,11 @@ def test_models_are_told_with_their_state_and_go_with_their_folders(tmp_path: Pa
         assert found.value("harmonium_ready") == 1
         shutil.rmtree(tmp_path / "digits-gan")
         found = until(client.base_url, lambda found: states(found) == set())
-        assert {labels["queue"] for labels in found.labels("harmonium_queue_limit")} == {"pictures", "bodies"}
+        assert {labels["queue"] for labels in found.labels("harmonium_queue_limit")} == {
+            "pictures",
+            "large pictures",
+            "bodies",
+        }
 
 
 METHODS = (b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE", b"MKCOL", b"PROPFIND", b"LOCK", b"SEARCH", b"PURGE")

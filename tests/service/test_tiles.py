@@ -172,6 +172,9 @@ def test_the_shipped_denoiser_shows_no_seam() -> None:
 
 
 def test_a_core_is_large_beside_the_overlap_of_the_shipped_model() -> None:
-    (tile,) = tiles.cut(512, 512, 8, 64)
-    assert tile.keep == (slice(0, 512), slice(0, 512))
-    assert len(list(tiles.cut(520, 512, 8, 64))) == 2
+    (version,) = (ROOT / "models/zoo/photo-dae").iterdir()
+    (task,) = verify(version, "photo-dae", int(version.name)).manifest.tasks
+    assert isinstance(task, Denoise)
+    (tile,) = tiles.cut(tiles.CORE, tiles.CORE, task.size_multiple, task.overlap)
+    assert tile.keep == (slice(0, tiles.CORE), slice(0, tiles.CORE))
+    assert 4 * task.overlap < tiles.CORE

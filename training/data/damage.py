@@ -20,7 +20,7 @@ from training.data.photographs import Picture
 
 FONTS = "DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf"
 SIZES = 8, 40
-"""Pixels of a letter's height, smallest and largest."""
+"""Of the font in pixels, smallest and largest."""
 Damage = Callable[[Picture, np.random.Generator], Picture]
 
 
@@ -96,7 +96,7 @@ def _written(clean: Picture, rng: np.random.Generator, lines: int, opacity: floa
     for _ in range(lines):
         words = "".join(rng.choice(list(string.ascii_letters + string.digits + "   "), 60))
         place = int(rng.integers(-100, 1)), int(rng.integers(-8, height))
-        draw.text(place, words, fill=255, font=_font(str(rng.choice(FONTS)), int(rng.integers(*SIZES))))
+        draw.text(place, words, fill=255, font=_font(str(rng.choice(FONTS)), int(rng.integers(*SIZES, endpoint=True))))
     cover = np.asarray(letters, np.float32)[..., None] / 255 * opacity
     ink = rng.choice([0.0, 255.0]) if rng.random() < 0.6 else rng.uniform(0, 255, clean.shape[2:] or 1)
     planes = clean if clean.ndim == 3 else clean[..., None]

@@ -110,7 +110,8 @@ def _restore(task: Denoise, graphs: Graphs, image: Image, sigma: float | None) -
     """As it is served: what is stronger than anything in training counts as the strongest."""
     if sigma is None:
         sigma = restoration.noise_level(graphs, image)
-    return restoration.restore(graphs, image, min(sigma, task.sigma_max or sigma), task.size_multiple)
+    assert task.sigma_max is not None
+    return restoration.restore(graphs, image, min(sigma, task.sigma_max), task.size_multiple)
 
 
 def _eight_bit(image: Image) -> NDArray[np.uint8]:

@@ -2,13 +2,11 @@
 
 Vincent, Larochelle, Bengio, Manzagol, "Extracting and composing robust features with denoising
 autoencoders", ICML 2008: corrupt x to x~ and minimise the distance of g(f(x~)) to x. Here f and
-g are the two halves of a U-Net. Grey pictures have one of their own: in three equal channels
-their noise would look like detail.
+g are the two halves of a U-Net.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -17,11 +15,10 @@ from torch import Tensor
 
 from models.manifest import Denoise
 from training.data.photographs import Photographs
-from training.learners.crops import Crops
-from training.learners.learner import Batch, Export, Learner, Losses
+from training.learners.colour_and_grey import ColourAndGrey
+from training.learners.learner import Batch, Export, Losses
 from training.learners.noise_level import NoiseLevel
-from training.learners.unet import UNet, UNetSettings
-from training.start import begin
+from training.learners.unet import UNetSettings
 
 
 class DaeSettings(UNetSettings):
@@ -34,28 +31,16 @@ class DaeSettings(UNetSettings):
     clipped_share: Annotated[float, Field(ge=0, le=1, description="share of crops rounded and clipped to 8 bit")] = 0.5
 
 
-class Dae(Learner[DaeSettings]):
-    """Trains a `UNet` for colour and one for grey, on random crops with fresh Gaussian noise."""
-
-    family = "denoising-autoencoder"
+class Dae(ColourAndGrey[DaeSettings]):
+    """Trains two `UNet` and a `NoiseLevel` on random crops with fresh Gaussian noise."""
 
     def __init__(self, settings: DaeSettings, data: Photographs) -> None:
-        super().__init__(settings, data.sha256)
-        self.colour, self.grey = (UNet(planes, settings, told=True) for planes in (3, 1))
+        super().__init__(settings, data, told=True)
         self.noise_level = NoiseLevel()
-        self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
-
-    def prepare(self) -> None:
-        if self.settings.start is not None:
-            begin(self, Path(self.settings.start))
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        settings = self.settings
-        return {
-            "colour": self.colour.optimizer(settings),
-            "grey": self.grey.optimizer(settings),
-            "estimate": torch.optim.Adam(self.noise_level.parameters(), lr=settings.learning_rate),
-        }
+        estimate = torch.optim.Adam(self.noise_level.parameters(), lr=self.settings.learning_rate)
+        return super().optimizers() | {"estimate": estimate}
 
     def draw(self) -> Batch:
         """Clean crops [B,C,S,S] in 0..1, noisy ones, the sigma [B] of each and the one told: in colour, then grey."""
@@ -101,33 +86,11 @@ class Dae(Learner[DaeSettings]):
         return {"loss": off.abs().mean()}
 
     def exports(self) -> dict[str, Export]:
-        multiple = self.settings.multiple
-
-        def example(rows: int, channels: int, height: int, width: int) -> Batch:
-            image = torch.rand(rows, channels, height * multiple, width * multiple)
-            return image, torch.linspace(0.01, self.settings.sigma_max / 255, rows)
-
         planes = [torch.rand(rows, 1, height, width) for rows, height, width in ((2, 40, 61), (1, 16, 16), (3, 33, 24))]
-        return {
-            **{
-                name: Export(
-                    network,
-                    [example(rows, channels, *size) for rows, size in ((2, (4, 5)), (1, (1, 2)), (3, (9, 4)))],
-                    {"clean": 1e-4},
-                )
-                for name, network, channels in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
-            },
-            "estimate": Export(self.noise_level, [(image,) for image in planes], {"sigma": 1e-4}),
-        }
+        estimate = Export(self.noise_level, [(image,) for image in planes], {"sigma": 1e-4})
+        return self.clean_exports(self.settings.sigma_max / 255) | {"estimate": estimate}
 
     def tasks(self) -> tuple[Denoise, ...]:
-        multiple, sigma = self.settings.multiple, self.settings.sigma_max / 255
-        told = torch.tensor([sigma], device=self.device)
-        facts = {
-            "channels": 3,
-            "estimator": "graph",
-            "sigma_max": self.settings.sigma_max,
-            "size_multiple": multiple,
-            "overlap": max(network.overlap(multiple, sigma, told) for network in (self.colour, self.grey)),
-        }
+        sigma = self.settings.sigma_max / 255
+        facts = {"estimator": "graph", "sigma_max": self.settings.sigma_max} | self.size_facts(sigma, sigma)
         return (Denoise.declare({"clean": 4, "clean_grey": 4, "estimate": 4}, **facts),)

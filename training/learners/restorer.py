@@ -5,8 +5,6 @@ A denoising autoencoder (Vincent et al. 2008) whose corruption is what befalls p
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,34 +12,19 @@ from torch import Tensor
 from models.manifest import Denoise
 from training.data.damage import any_damage
 from training.data.photographs import Photographs
-from training.learners.crops import Crops
-from training.learners.learner import Batch, Export, Learner, Losses
-from training.learners.unet import UNet, UNetSettings
-from training.start import begin
+from training.learners.colour_and_grey import ColourAndGrey
+from training.learners.learner import Batch, Export, Losses
+from training.learners.unet import UNetSettings
 
 STRONGEST = 0.5
 """Of the noise, in 0..1, by which the overlap of tiles is measured: salt and pepper."""
 
 
-class Restorer(Learner[UNetSettings]):
-    """Trains a `UNet` for colour and one for grey, on random crops with fresh damage."""
-
-    family = "denoising-autoencoder"
+class Restorer(ColourAndGrey[UNetSettings]):
+    """Trains two `UNet` on random crops with fresh damage."""
 
     def __init__(self, settings: UNetSettings, data: Photographs) -> None:
-        super().__init__(settings, data.sha256)
-        self.colour, self.grey = (UNet(planes, settings, told=False) for planes in (3, 1))
-        self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
-
-    def prepare(self) -> None:
-        if self.settings.start is not None:
-            begin(self, Path(self.settings.start))
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {
-            "colour": self.colour.optimizer(self.settings),
-            "grey": self.grey.optimizer(self.settings),
-        }
+        super().__init__(settings, data, told=False)
 
     def draw(self) -> Batch:
         """Crops [B,C,S,S] in 0..1 as they were and damaged: in colour, then grey."""
@@ -62,25 +45,7 @@ class Restorer(Learner[UNetSettings]):
         return network.loss(clean, bad, None, half=self.settings.precision == "bfloat16")
 
     def exports(self) -> dict[str, Export]:
-        multiple = self.settings.multiple
-
-        def example(rows: int, channels: int, height: int, width: int) -> Batch:
-            return (torch.rand(rows, channels, height * multiple, width * multiple),)
-
-        return {
-            name: Export(
-                network,
-                [example(rows, channels, *size) for rows, size in ((2, (4, 5)), (1, (1, 2)), (3, (9, 4)))],
-                {"clean": 1e-4},
-            )
-            for name, network, channels in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
-        }
+        return self.clean_exports()
 
     def tasks(self) -> tuple[Denoise, ...]:
-        multiple = self.settings.multiple
-        facts = {
-            "channels": 3,
-            "size_multiple": multiple,
-            "overlap": max(network.overlap(multiple, STRONGEST, None) for network in (self.colour, self.grey)),
-        }
-        return (Denoise.declare({"clean": 4, "clean_grey": 4}, **facts),)
+        return (Denoise.declare({"clean": 4, "clean_grey": 4}, **self.size_facts(STRONGEST)),)

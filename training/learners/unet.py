@@ -8,10 +8,11 @@ blind image denoising via bias-free CNNs", 2020): only there does the place of a
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_serializer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -46,6 +47,11 @@ class UNetSettings(NetworkSettings):
     start: Annotated[
         str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")
     ] = None
+
+    @field_serializer("start")
+    def _without_its_place(self, start: str | None) -> str | None:
+        """NAME/NUMBER is what others may know of it."""
+        return start and "/".join(Path(start).parts[-2:])
 
     @property
     def grey_rows(self) -> int:
@@ -160,10 +166,19 @@ class UNet(nn.Module):
         side, planes = 16 * multiple, self.tail.out_channels // 4
         shade = torch.linspace(0, 1, side).view(1, 1, -1, 1)
         drawn = torch.randn(1, planes, side, most + side, generator=torch.Generator().manual_seed(0))
-        whole = (shade + noise * drawn).to(self.tail.weight.device)
+        wide = (shade + noise * drawn).to(self.tail.weight.device)
+        tall = wide.transpose(-1, -2)
 
         def kept(overlap: int) -> Tensor:
-            return self(whole[..., most - overlap :], sigma)[..., overlap:]
+            """What is kept of tiles that go on for `overlap` pixels to the left, to the right, upwards, downwards."""
+            return torch.stack(
+                [
+                    self(wide[..., most - overlap :], sigma)[..., overlap:],
+                    self(wide[..., : side + overlap], sigma)[..., :side],
+                    self(tall[..., most - overlap :, :], sigma)[..., overlap:, :],
+                    self(tall[..., : side + overlap, :], sigma)[..., :side, :],
+                ]
+            )
 
         right = kept(most)
         near = (255 * (kept(overlap) - right).abs().max() <= SEAM for overlap in range(0, most, multiple))

@@ -256,6 +256,9 @@ def test_a_version_of_another_form_is_no_start(tmp_path: Path) -> None:
         learner(channels=(6,), start=str(folder)).prepare()
     with pytest.raises(SettingError, match=r"it has no weight colour.bottom.1.first.weight"):
         learner(blocks=2, start=str(folder)).prepare()
+    (larger := folder / "larger").mkdir()
+    with pytest.raises(SettingError, match=r"bottom.1.first.weight of clean has no place with these settings"):
+        learner(start=str(published(learner(blocks=2), larger))).prepare()
     (folder / "clean_grey.onnx").write_bytes(b"no graph")
     with pytest.raises(SettingError, match=r"clean_grey.onnx cannot be read"):
         learner(start=str(folder)).prepare()

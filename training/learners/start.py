@@ -19,12 +19,15 @@ def begin(learner: Learner[Any], folder: Path) -> None:
     """Put the weights of the version in `folder` into `learner`, whose graphs must be of the same form.
 
     Raises:
-        SettingError: a graph is missing, or a weight is, or has another shape.
+        SettingError: a graph is missing, or a weight is, or has another shape or no place.
     """
     missing = {id(parameter): name for name, parameter in learner.named_parameters()}
     for name, plan in learner.exports().items():
         stored = _weights(folder / f"{name}.onnx")
-        for key, parameter in plan.module.named_parameters():
+        known = dict(plan.module.named_parameters())
+        if homeless := [key for key in stored if key.endswith((".weight", ".bias")) and key not in known]:
+            raise SettingError(f"start={folder}: {homeless[0]} of {name} has no place with these settings")
+        for key, parameter in known.items():
             if key not in stored:
                 continue
             if stored[key].shape != parameter.shape:

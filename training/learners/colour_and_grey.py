@@ -1,0 +1,57 @@
+"""What learners of whole photographs share: a network for colour, one for grey, and crops to train them on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from training.data.photographs import Photographs
+from training.learners.crops import Crops
+from training.learners.learner import Batch, Export, Learner
+from training.learners.start import begin
+from training.learners.unet import UNet, UNetSettings
+
+UNetSettingsT = TypeVar("UNetSettingsT", bound=UNetSettings)
+SIZES = (2, 4, 5), (1, 1, 2), (3, 9, 4)
+"""Rows, and height and width in multiples, of the examples that prove an export."""
+
+
+class ColourAndGrey(Learner[UNetSettingsT]):
+    """Grey pictures have a network of their own: in three equal channels their noise would look like detail."""
+
+    family = "denoising-autoencoder"
+
+    def __init__(self, settings: UNetSettingsT, data: Photographs, *, told: bool) -> None:
+        """`told` is whether the networks take sigma."""
+        super().__init__(settings, data.sha256)
+        self.colour, self.grey = (UNet(planes, settings, told=told) for planes in (3, 1))
+        self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
+
+    def prepare(self) -> None:
+        if self.settings.start is not None:
+            begin(self, Path(self.settings.start))
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"colour": self.colour.optimizer(self.settings), "grey": self.grey.optimizer(self.settings)}
+
+    def clean_exports(self, *sigma: float) -> dict[str, Export]:
+        """The graphs `clean` and `clean_grey`; `sigma` is the strongest noise in 0..1, if they take any."""
+        multiple = self.settings.multiple
+
+        def example(planes: int, rows: int, height: int, width: int) -> Batch:
+            image = torch.rand(rows, planes, height * multiple, width * multiple)
+            return image, *(torch.linspace(0.01, strongest, rows) for strongest in sigma)
+
+        return {
+            name: Export(network, [example(planes, *size) for size in SIZES], {"clean": 1e-4})
+            for name, network, planes in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
+        }
+
+    def size_facts(self, noise: float, *sigma: float) -> dict[str, int]:
+        """What the manifest says of sizes; `noise` and `sigma`, if the networks take any, are the strongest."""
+        multiple = self.settings.multiple
+        told = torch.tensor(sigma, device=self.device) if sigma else None
+        overlaps = [network.overlap(multiple, noise, told) for network in (self.colour, self.grey)]
+        return {"channels": 3, "size_multiple": multiple, "overlap": max(overlaps)}
