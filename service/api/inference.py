@@ -103,7 +103,10 @@ async def infer(request: Request) -> Response:
     return call.answer(content, tensors.BINARY, model, inference_header_content_length=str(size))
 
 
-@router.post("/v2/repository/index", **schema.protocol("index", "All that is there, and why some of it is not served"))
+@router.post(
+    "/v2/repository/index",
+    **schema.protocol("index", "All that is there, and why some of it is not served", admin=True),
+)
 async def index(request: Request) -> Response:
     """Every graph of every version: READY, or UNAVAILABLE with the reason. Of a version that is refused only its name
     is known.

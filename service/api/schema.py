@@ -259,14 +259,16 @@ def metrics() -> Operation:
     )
 
 
-def protocol(name: str, summary: str, *, path: Sequence[str] = (), empty: bool = False) -> Operation:
+def protocol(
+    name: str, summary: str, *, path: Sequence[str] = (), empty: bool = False, admin: bool = False
+) -> Operation:
     """What /v2 answers without running anything; `empty` where the status says all."""
     return _operation(
         f"v2_{name}",
         summary,
         answer={} if empty else ANY_JSON,
         parameters=_of_graph(path),
-        refusals=[*(MODEL[:3] if path else ()), *ANY],
+        refusals=[*(MODEL[:3] if path else ()), *([problems.ScopeMissing] if admin else ()), *ANY],
         tag="open inference",
     )
 
@@ -301,7 +303,9 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     answers: list[type[BaseModel]] = [RecommendAnswer, ItemsAnswer, SimilarAnswer]
     answers += [DenoiseAnswer, EncodeAnswer, GenerateAnswer, ProblemAnswer]
     _, definitions = models_json_schema([(kind, "validation") for kind in [*bodies, *answers]], ref_template=REF)
-    tree["components"] = {"schemas": definitions["$defs"]}
+    key = {"type": "http", "scheme": "bearer", "description": "Only where the service has keys."}
+    tree["components"] = {"schemas": definitions["$defs"], "securitySchemes": {"key": key}}
+    tree["security"] = [{}, {"key": []}]
     return tree
 
 

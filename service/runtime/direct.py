@@ -70,7 +70,7 @@ async def run(model: Model, task: AnyTask, graph: str, inputs: Arrays, pool: Poo
             partial(session.run, {name: array[None] for name, array in row.items()}) for row in rows
         ]
         pixels = int(np.prod(inputs["image"].shape)) // inputs["image"].shape[1]
-        done = await pool.run_in_turns(lambda turns: list(turns.all(pieces)), pixels, clock)
+        done = await pool.run_in_turns(lambda turns: list(turns.all("run", pieces)), pixels, clock)
         outputs = {name: np.concatenate([row[name] for row in done]) for name in done[0]}
     else:
         answers = await model.infer(graph, rows, clock)
