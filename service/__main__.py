@@ -6,6 +6,8 @@ import signal
 import sys
 from types import FrameType
 
+OPEN = "no keys: whoever reaches %s port %d may call; HARMONIUM_KEYS names a file of keys"
+
 
 def main() -> int:
     """Serve; the exit code is 0 after a signal, 2 for a wrong setting or any argument, 1 for all else that ends it.
@@ -26,17 +28,24 @@ def main() -> int:
 
     from service import listening, logs
     from service import settings as configuration
+    from service.keys import Keys, WrongKeys
 
     try:
         settings = configuration.read()
+        keys = Keys(settings.keys_file)
         claimed = listening.claim(settings.host, settings.port)
     except configuration.WrongSetting as error:
         print(error, file=sys.stderr)
+        return 2
+    except WrongKeys as error:
+        print(f"HARMONIUM_KEYS: {error}.", file=sys.stderr)
         return 2
     except listening.CannotListen as error:
         print(error, file=sys.stderr)
         return 1
     logs.begin(settings.log_level)
+    if keys.open:
+        logging.getLogger("service").warning(OPEN, *claimed[0].getsockname()[:2])
     for name in configuration.unknown():
         logging.getLogger("service").warning("%s is no setting: nothing reads it", name)
     if settings.processes > 1:

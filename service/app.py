@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from service.api import denoise, docs, encode, generate, health, items, metrics, models, recommend, schema
+from service.api import denoise, docs, encode, generate, health, inference, items, metrics, models, recommend, schema
 from service.endpoints import Endpoints
 from service.guard import Guard
+from service.media import tensors
 from service.problems import Method, UnknownPath
 from service.runtime.room import return_large_blocks
 from service.state import State
@@ -39,6 +40,7 @@ class Harmonium(FastAPI):
                 denoise.DenoiseRequest,
                 encode.EncodeRequest,
                 generate.GenerateRequest,
+                tensors.InferRequest,
             ]
             self.openapi_schema = schema.document(self, bodies)
         return self.openapi_schema
@@ -68,7 +70,7 @@ def create_app(state: State) -> FastAPI:
     app.state.service = state
     app.mount("/docs/static", Files(packages=[("fastapi_offline", "static")]))
     routes = [*app.routes]
-    for endpoint in (recommend, denoise, encode, generate, models, items, health, metrics, docs):
+    for endpoint in (recommend, denoise, encode, generate, models, items, inference, health, metrics, docs):
         app.include_router(endpoint.router)
         routes += endpoint.router.routes
     app.add_exception_handler(HTTPException, _refuse)

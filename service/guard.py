@@ -47,7 +47,7 @@ class Guard:
         request_id = given.decode() if SANE_ID.fullmatch(given) else secrets.token_hex(8)
         clock = Clock(self._settings.deadline_seconds)
         body = Body(receive, self._state)
-        answer = Answer(send, request_id, clock, body, self._state)
+        answer = Answer(send, request_id, clock, body, self._state, protocol=scope["path"].startswith("/v2"))
         scope.setdefault("state", {})["clock"] = clock
         accepted = scope["path"] in PROBES or not self._state.draining
         if accepted:
@@ -55,6 +55,7 @@ class Guard:
         try:
             if not accepted:
                 raise Draining("The service is stopping.")
+            self._state.keys.check(scope["path"], headers)
             whole = await body.collect(headers.get(b"content-length", b""))
             await self._answer(scope, receive, whole, answer, clock)
         except Problem as problem:
@@ -113,7 +114,9 @@ class Guard:
 class Answer:
     """The way back: adds the headers that every answer has, and knows whether one has begun."""
 
-    def __init__(self, send: Send, request_id: str, clock: Clock, body: Body, state: State) -> None:
+    def __init__(self, send: Send, request_id: str, clock: Clock, body: Body, state: State, *, protocol: bool) -> None:
+        """`protocol` is of clients that speak the Open Inference Protocol."""
+        self._protocol = protocol
         self._send, self._id, self._clock, self._body, self._state = send, request_id, clock, body, state
         self.begun = False
         self.outcome = LEFT
@@ -139,7 +142,7 @@ class Answer:
         self._state.metrics.refused(problem)
         if self.begun:
             return
-        content = problem.to_bytes(self._id)
+        content = problem.to_bytes(self._id, protocol=self._protocol)
         headers = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(content)), **problem.headers}
         encoded = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await self({"type": "http.response.start", "status": problem.status, "headers": encoded})

@@ -1,16 +1,17 @@
 """Every refusal that the service knows, one class each. No framework is imported here.
 
     Problem
-    ├── MalformedBody      400    ├── BodyTooLarge        413
-    ├── UnknownPath        404    ├── PictureTooLarge     413
-    ├── UnknownModel       404    ├── UnsupportedType     415
-    ├── UnknownVersion     404    ├── InvalidFields       422
-    ├── UnknownItem        404    ├── UnreadablePicture   422
-    ├── Method             405    ├── UnreadableArray     422
-    ├── NotAcceptable      406    ├── Internal            500
-    ├── BodyTooSlow        408    ├── Deadline            504
-    ├── WrongTask          409    └── Unavailable         503, with Retry-After
-    │                                 ├── Overloaded
+    ├── MalformedBody      400    ├── WrongTask           409
+    ├── KeyMissing         401    ├── BodyTooLarge        413
+    ├── KeyWrong           401    ├── PictureTooLarge     413
+    ├── ScopeMissing       403    ├── UnsupportedType     415
+    ├── UnknownPath        404    ├── InvalidFields       422
+    ├── UnknownModel       404    ├── UnreadablePicture   422
+    ├── UnknownVersion     404    ├── UnreadableArray     422
+    ├── UnknownItem        404    ├── Internal            500
+    ├── Method             405    ├── Deadline            504
+    ├── NotAcceptable      406    └── Unavailable         503, with Retry-After
+    ├── BodyTooSlow        408        ├── Overloaded
     │                                 ├── NotReady
     │                                 └── Draining
 
@@ -59,8 +60,8 @@ class Problem(Exception):
         """The last part of the problem's `type`."""
         return re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
 
-    def to_bytes(self, request_id: str) -> bytes:
-        """The body of the answer, `application/problem+json`."""
+    def to_bytes(self, request_id: str, *, protocol: bool = False) -> bytes:
+        """The body of the answer, `application/problem+json`; clients of /v2, the `protocol`, read its `error`."""
         tree: dict[str, object] = {
             "type": f"/problems/{self.name()}",
             "title": self.title,
@@ -68,6 +69,8 @@ class Problem(Exception):
             "detail": self.detail,
             "instance": request_id,
         }
+        if protocol:
+            tree["error"] = self.detail
         if self.errors:
             tree["errors"] = [fault._asdict() for fault in self.errors]
         if self.setting:
@@ -79,6 +82,32 @@ class MalformedBody(Problem):
     """The body is not JSON: it is empty, cut off, not UTF-8, or nested too deeply."""
 
     status, title = 400, "The body is not JSON"
+
+
+class KeyMissing(Problem):
+    """The service answers only to those who have a key. Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`."""
+
+    status, title = 401, "A key is needed"
+
+    def __init__(self) -> None:
+        detail = "Send a key, as Authorization: Bearer KEY or X-API-Key: KEY."
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class KeyWrong(Problem):
+    """The key that was sent is none, or no more."""
+
+    status, title = 401, "The key is wrong"
+
+    def __init__(self) -> None:
+        detail = "The service does not know this key, or does no more."
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+class ScopeMissing(Problem):
+    """The key is right, but its owner may not do this."""
+
+    status, title = 403, "The key does not allow this"
 
 
 class UnknownPath(Problem):

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     refused, older ones before those that calls get by default.
     """
 
+    keys: str = ""
+    """File of the keys that calls need, as docs/operate.md says; absent, whoever reaches the port may call."""
+
     default_recommend: str = "movies-rbm"
     """Model of a recommend call that names none."""
     default_denoise: str = "photo-dae"
@@ -152,6 +155,11 @@ class Settings(BaseSettings):
         if self.max_model_bytes or available is None:
             return self.max_model_bytes or None
         return for_models(available // self.processes)
+
+    @property
+    def keys_file(self) -> Path | None:
+        """The file of the keys as an absolute path."""
+        return ROOT / Path(self.keys).expanduser() if self.keys else None
 
     @property
     def folders(self) -> list[Path]:

@@ -3,6 +3,7 @@
 import asyncio
 
 from service import limits
+from service.keys import Keys
 from service.metrics import Metrics, Shared
 from service.runtime.library import Library
 from service.runtime.pool import Pool
@@ -16,6 +17,7 @@ class State:
         """`shared` is where the processes of one port keep their metrics."""
         self.settings = settings
         self.metrics = Metrics(shared)
+        self.keys = Keys(settings.keys_file)
         self.metrics.memory_limit.set(limits.memory() or 0)  # read once, as all that follows from it
         self.library = Library(settings, self.metrics)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)

@@ -78,23 +78,40 @@ def asks_for(request: Request, kind: str) -> bool:
 
 def content_type(request: Request, served: list[str]) -> str:
     """See `negotiation.body_type`. A body that is compressed is of no type that is read."""
-    for encoding in ",".join(request.headers.getlist("content-encoding")).split(","):
-        if encoding.strip().lower() not in ("", "identity"):
-            raise UnsupportedType(f"Content-Encoding is {encoding.strip()}; bodies are sent unencoded.", served)
+    unencoded(request, served)
     return body_type(request.headers.get("content-type"), served)
 
 
-async def body(request: Request, fields: type[Fields], most_values: int | None = None) -> Fields:
-    """The JSON body. With more than `most_values` values, or MAX_NESTED lists and objects, it is not read.
+def unencoded(request: Request, served: list[str]) -> None:
+    """Refuse a body that is compressed.
 
-    Each takes far more memory than its bytes, and pydantic holds the interpreter while it makes them.
+    Raises:
+        UnsupportedType.
+    """
+    for encoding in ",".join(request.headers.getlist("content-encoding")).split(","):
+        if encoding.strip().lower() not in ("", "identity"):
+            raise UnsupportedType(f"Content-Encoding is {encoding.strip()}; bodies are sent unencoded.", served)
+
+
+async def body(request: Request, fields: type[Fields], most_values: int | None = None) -> Fields:
+    """The JSON body. See `parsed`.
 
     Raises:
         UnsupportedType, MalformedBody, InvalidFields: also for any query parameter.
     """
     content_type(request, [JSON])
     no_query(request, "belongs into the JSON body, not into the query")
-    data = await request.body()
+    return await parsed(await request.body(), fields, most_values)
+
+
+async def parsed(data: bytes, fields: type[Fields], most_values: int | None = None) -> Fields:
+    """What the JSON says. With more than `most_values` values, or MAX_NESTED lists and objects, it is not read.
+
+    Each takes far more memory than its bytes, and pydantic holds the interpreter while it makes them.
+
+    Raises:
+        MalformedBody, InvalidFields.
+    """
     if most_values is not None and (data.count(b",") > most_values or nested(data) > MAX_NESTED):
         detail = f"has more than {most_values} values, or {MAX_NESTED} lists and objects"
         raise InvalidFields([Fault("", detail)])

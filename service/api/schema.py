@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from service import problems
+from service.media import tensors
 from service.media.negotiation import GIF, JPEG, JSON, NPY, OPENMETRICS, PNG, TEXT, TIFF, WEBP, ZIP
 
 Operation = dict[str, Any]
@@ -258,17 +259,58 @@ def metrics() -> Operation:
     )
 
 
+def protocol(
+    name: str, summary: str, *, path: Sequence[str] = (), empty: bool = False, admin: bool = False
+) -> Operation:
+    """What /v2 answers without running anything; `empty` where the status says all."""
+    return _operation(
+        f"v2_{name}",
+        summary,
+        answer={} if empty else ANY_JSON,
+        parameters=_of_graph(path),
+        refusals=[*(MODEL[:3] if path else ()), *([problems.ScopeMissing] if admin else ()), *ANY],
+        tag="open inference",
+    )
+
+
+def infer(name: str, summary: str, *, path: Sequence[str]) -> Operation:
+    """POST /v2/models/{graph}/infer."""
+    latent = {"name": "latent", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.5]}
+    operation = _operation(
+        f"v2_{name}",
+        summary,
+        body={
+            JSON: {"schema": _ref(tensors.InferRequest), "example": {"inputs": [latent]}},
+            tensors.BINARY: {"schema": BINARY},
+        },
+        answer={**ANY_JSON, tensors.BINARY: {"schema": BINARY}},
+        headers={tensors.SIZE: "Bytes of JSON, where binary tensors follow."},
+        parameters=_of_graph(path),
+        refusals=[problems.MalformedBody, *MODEL[:3], *BODY, problems.InvalidFields, *WORK],
+        tag="open inference",
+    )
+    return operation
+
+
+def _of_graph(path: Sequence[str]) -> list[Operation]:
+    examples = {"graph": _path("graph", "string", "digits-vae.decode"), "number": _path("number", "integer", 1)}
+    return [examples[name] for name in path]
+
+
 def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     """The OpenAPI document; `bodies` are the models that describe JSON bodies."""
     tree = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
     answers: list[type[BaseModel]] = [RecommendAnswer, ItemsAnswer, SimilarAnswer]
     answers += [DenoiseAnswer, EncodeAnswer, GenerateAnswer, ProblemAnswer]
     _, definitions = models_json_schema([(kind, "validation") for kind in [*bodies, *answers]], ref_template=REF)
-    tree["components"] = {"schemas": definitions["$defs"]}
+    key = {"type": "http", "scheme": "bearer", "description": "Only where the service has keys."}
+    tree["components"] = {"schemas": definitions["$defs"], "securitySchemes": {"key": key}}
+    tree["security"] = [{}, {"key": []}]
     return tree
 
 
 MODEL = [problems.UnknownModel, problems.UnknownVersion, problems.NotReady, problems.WrongTask, problems.NotAcceptable]
+KEY = [problems.KeyMissing, problems.KeyWrong]
 ANY = [problems.Internal, problems.Draining, problems.Deadline]
 READ = [*MODEL[:3], problems.NotAcceptable, problems.InvalidFields, *ANY]
 BODY = [problems.BodyTooSlow, problems.BodyTooLarge, problems.UnsupportedType]
@@ -304,6 +346,8 @@ def _operation(
             },
         }
     }
+    if tag != "health":
+        refusals = [*refusals, *KEY]
     for status in sorted({kind.status for kind in refusals}):
         titles = dict.fromkeys(f"`{kind.name()}`: {kind.title}" for kind in refusals if kind.status == status)
         content = {problems.MEDIA_TYPE: {"schema": _ref(ProblemAnswer)}}

@@ -1,0 +1,155 @@
+"""Who may call: keys, known by their SHA-256 digests, with scopes.
+
+The file has a line for each key, `NAME SCOPE[,SCOPE] DIGEST`, and comments after `#`. It is read again whenever it
+changes, so keys are added and withdrawn without a restart. One that cannot be read leaves the keys as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple, cast, get_args
+
+from service.problems import KeyMissing, KeyWrong, ScopeMissing
+
+log = logging.getLogger("service")
+
+Scope = Literal["infer", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+LINE = re.compile(r"(\S+)\s+(\S+)\s+([0-9a-fA-F]{64})")
+MOST_BYTES = 2**20
+"""Of the file."""
+MOST_CHARACTERS = 1024
+"""Of a key that is looked at."""
+
+
+class WrongKeys(ValueError):
+    """The file of the keys cannot be read; the message is one sentence that names it."""
+
+
+class Key(NamedTuple):
+    name: str
+    scopes: frozenset[Scope]
+    digest: bytes
+
+
+def scope_of(path: str) -> Scope | None:
+    """What a caller of `path` must be allowed to do; None: everybody may call it."""
+    if path.startswith("/v2/repository"):
+        return "admin"
+    if path.startswith(("/v1/", "/v2/")) and not path.startswith("/v2/health/"):
+        return "infer"
+    return None
+
+
+class Keys:
+    """Those of one file, or none."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Without a `path` everybody may infer, and nobody administrate.
+
+        Raises:
+            WrongKeys: the file cannot be read.
+        """
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._keys: tuple[Key, ...] = ()
+        self._fault = ""
+        """Why the file could not be read when it was last tried: told once."""
+        if path is not None:
+            self._keys = read(path)
+            self._seen = _state(path)
+
+    @property
+    def open(self) -> bool:
+        """Whether calls need no key."""
+        return self._path is None
+
+    def check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Let a call of `path` pass, by its headers with their names in small letters.
+
+        Raises:
+            KeyMissing, KeyWrong, ScopeMissing.
+        """
+        scope = scope_of(path)
+        if scope is None or (self.open and scope == "infer"):
+            return
+        if self.open:
+            detail = (
+                "Only a key of the scope admin may do this, and there are no keys: HARMONIUM_KEYS names their file."
+            )
+            raise ScopeMissing(detail)
+        self._renew()
+        given = _given(headers)
+        if given is None:
+            raise KeyMissing
+        digest = hashlib.sha256(given).digest()
+        # All of them are compared, each in a time that does not depend on where it differs.
+        found = [key for key in self._keys if hmac.compare_digest(key.digest, digest)]
+        if not found:
+            raise KeyWrong
+        if not any(scope in key.scopes for key in found):
+            raise ScopeMissing(f"The key {found[0].name} has not the scope {scope}, which this call needs.")
+
+    def _renew(self) -> None:
+        assert self._path is not None
+        try:
+            state = _state(self._path)
+            if state == self._seen:
+                return
+            self._seen = state
+            self._keys = read(self._path)
+        except (OSError, WrongKeys) as error:
+            if str(error) != self._fault:
+                log.error("the keys stay as they were: %s", error)
+            self._fault = str(error)
+        else:
+            self._fault = ""
+            log.info("keys: %s", ", ".join(key.name for key in self._keys) or "none, so nobody may call")
+
+
+def read(path: Path) -> tuple[Key, ...]:
+    """The keys of the file.
+
+    Raises:
+        WrongKeys: it cannot be read, or a line is none.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_BYTES + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongKeys(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(text) > MOST_BYTES:
+        raise WrongKeys(f"{path} has more than {MOST_BYTES} characters")
+    keys: list[Key] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        told = line.partition("#")[0].strip()
+        if not told:
+            continue
+        found = LINE.fullmatch(told)
+        scopes = frozenset(found[2].split(",")) if found else frozenset[str]()
+        if found is None or not scopes <= set(SCOPES):
+            raise WrongKeys(f"{path} line {number}: write NAME {'|'.join(SCOPES)}[,...] and 64 digits of SHA-256")
+        keys.append(Key(found[1], cast(frozenset[Scope], scopes), bytes.fromhex(found[3])))
+    return tuple(keys)
+
+
+def _given(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The key of `Authorization: Bearer`, or else of `X-API-Key`."""
+    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+    found = key.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"").strip()
+    return found[:MOST_CHARACTERS] or None
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What changes when the file does.
+
+    Raises:
+        OSError.
+    """
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
