@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from tests import tiny
+from tests.processes import ROOT
 from training.data.photographs import Photographs
 from training.export import export
 from training.learners.dae import Dae, DaeSettings
 from training.learners.unet import FAINT, SEAM, UNet, UNetSettings
+from training.recipes.photo_dae import RECIPE
 from training.settings import SettingError
 
 
@@ -248,6 +250,15 @@ def test_a_run_can_start_from_a_published_version(tmp_path: Path) -> None:
     assert not all(torch.equal(mine, its) for mine, its in pairs)
     new.prepare()
     assert all(torch.equal(mine, its) for mine, its in pairs)
+
+
+def test_a_run_of_the_recipe_can_start_from_the_shipped_version() -> None:
+    (folder,) = (ROOT / "models/zoo/photo-dae").iterdir()
+    dae = Dae(RECIPE.settings.model_copy(update={"start": str(folder)}), tiny.twin("photo-dae"))
+    before = [parameter.clone() for parameter in dae.parameters()]
+    dae.prepare()
+    assert not any(torch.equal(old, new) for old, new in zip(before, dae.parameters(), strict=True) if old.numel() > 2)
+    assert dae.settings.model_dump()["start"] == f"photo-dae/{folder.name}"
 
 
 def test_a_version_of_another_form_is_no_start(tmp_path: Path) -> None:
