@@ -55,7 +55,11 @@ class Guard:
         try:
             if not accepted:
                 raise Draining("The service is stopping.")
-            self._state.keys.check(scope["path"], headers)
+            try:
+                self._state.keys.check(scope["path"], headers)
+            except Problem:
+                await body.discard()  # or the connection would have to end with the answer
+                raise
             whole = await body.collect(headers.get(b"content-length", b""))
             await self._answer(scope, receive, whole, answer, clock)
         except Problem as problem:

@@ -27,16 +27,17 @@ async def server(request: Request) -> Response:
     return _json({"name": "harmonium", "version": request.app.version, "extensions": EXTENSIONS})
 
 
-@router.get("/v2/health/live", **schema.protocol("live", "Whether the process lives", empty=True))
+@router.get("/v2/health/live", **schema.protocol("live", "Whether the process lives"))
 async def live(request: Request) -> Response:
     """200 while the process lives."""
-    return Response()
+    return _json({"live": True})
 
 
-@router.get("/v2/health/ready", **schema.protocol("ready", "Whether calls can be answered", empty=True))
+@router.get("/v2/health/ready", **schema.protocol("ready", "Whether calls can be answered"))
 async def ready(request: Request) -> Response:
     """200 or 503."""
-    return Response(status_code=503 if call.state(request).unready() else 200)
+    is_ready = not call.state(request).unready()
+    return _json({"ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get("/v2/models/{graph}", **schema.protocol("graph", "What a graph takes and gives", path=["graph"]))
@@ -62,17 +63,15 @@ async def metadata(request: Request) -> Response:
     )
 
 
-@router.get(
-    "/v2/models/{graph}/ready", **schema.protocol("graph_ready", "Whether it is loaded", path=["graph"], empty=True)
-)
+@router.get("/v2/models/{graph}/ready", **schema.protocol("graph_ready", "Whether it is loaded", path=["graph"]))
 @router.get(
     "/v2/models/{graph}/versions/{number}/ready",
-    **schema.protocol("graph_version_ready", "The same of one version", path=["graph", "number"], empty=True),
+    **schema.protocol("graph_version_ready", "The same of one version", path=["graph", "number"]),
 )
 async def graph_ready(request: Request) -> Response:
     """200, or 404 with the reason."""
-    _found(request)
-    return Response()
+    model, _, graph = _found(request)
+    return _json({"name": f"{model.name}.{graph}", "ready": True})
 
 
 @router.post("/v2/models/{graph}/infer", **schema.infer("infer", "Run a graph", path=["graph"]))
@@ -160,5 +159,5 @@ def _size(request: Request, length: int) -> int:
     return int(told)
 
 
-def _json(tree: Any) -> Response:
-    return Response(to_json(tree), media_type=JSON)
+def _json(tree: Any, status: int = 200) -> Response:
+    return Response(to_json(tree), status, media_type=JSON)

@@ -259,14 +259,12 @@ def metrics() -> Operation:
     )
 
 
-def protocol(
-    name: str, summary: str, *, path: Sequence[str] = (), empty: bool = False, admin: bool = False
-) -> Operation:
-    """What /v2 answers without running anything; `empty` where the status says all."""
+def protocol(name: str, summary: str, *, path: Sequence[str] = (), admin: bool = False) -> Operation:
+    """What /v2 answers without running anything."""
     return _operation(
         f"v2_{name}",
         summary,
-        answer={} if empty else ANY_JSON,
+        answer=ANY_JSON,
         parameters=_of_graph(path),
         refusals=[*(MODEL[:3] if path else ()), *([problems.ScopeMissing] if admin else ()), *ANY],
         tag="open inference",
@@ -305,7 +303,6 @@ def document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     _, definitions = models_json_schema([(kind, "validation") for kind in [*bodies, *answers]], ref_template=REF)
     key = {"type": "http", "scheme": "bearer", "description": "Only where the service has keys."}
     tree["components"] = {"schemas": definitions["$defs"], "securitySchemes": {"key": key}}
-    tree["security"] = [{}, {"key": []}]
     return tree
 
 
@@ -353,6 +350,8 @@ def _operation(
         content = {problems.MEDIA_TYPE: {"schema": _ref(ProblemAnswer)}}
         responses[status] = {"description": "; ".join(titles), "content": content}
     extra: Operation = {"parameters": list(parameters)} if parameters else {}
+    if tag != "health":
+        extra["security"] = [{}, {"key": []}]
     if body:
         extra["requestBody"] = {"required": True, "content": body}
     return {

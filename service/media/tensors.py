@@ -11,13 +11,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.manifest import Tensor
 from service.problems import Fault, InvalidFields
 
 DATATYPES = {"float32": "FP32", "int32": "INT32", "int64": "INT64"}
@@ -27,6 +26,16 @@ BINARY = "application/octet-stream"
 MOST_TENSORS = 16
 MOST_AXES = 8
 Arrays = dict[str, NDArray[Any]]
+
+
+class Tensor(Protocol):
+    """What a graph declares of an input or output: a number in `shape` is fixed, a letter is a free axis."""
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int | str, ...]: ...
 
 
 class Open(BaseModel):

@@ -21,7 +21,7 @@ def test_commands_print_what_the_page_shows(name: str, checkout: Checkout) -> No
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     for step in steps(PAGES[name]):
-        line = step.line.replace("http://127.0.0.1:8000", checkout.address)
+        line = step.line.replace("127.0.0.1:8000", checkout.address.removeprefix("http://"))
         done = subprocess.run(
             ["bash", "-c", line], cwd=checkout.folder, env=checkout.environment, capture_output=True, text=True,
             timeout=300, check=False,

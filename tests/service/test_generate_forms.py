@@ -235,7 +235,7 @@ def test_pictures_that_are_collected_count_as_work(served: tuple[Served, httpx.C
         assert ask(client, count=83).status_code == 200  # few: worth no thread
         refused(ask(client, count=84), 503, "overloaded", setting="HARMONIUM_MAX_QUEUE_PIXELS")
         assert ask(client, "application/zip", count=84).status_code == 200  # collects none
-    assert pool.pixels == 0
+    assert pool.small.pixels == 0
 
 
 JSONS = st.recursive(

@@ -1,6 +1,7 @@
 """GET /metrics of one process: what is counted, exactly, and that callers cannot make it grow."""
 
 import asyncio
+import hashlib
 import shutil
 import socket
 import subprocess
@@ -130,9 +131,15 @@ def test_the_buckets_reach_from_a_millisecond_to_the_deadline(fresh: tuple[Serve
         assert max(bounds - {float("inf")}) >= Settings().deadline_seconds
 
 
-def test_every_refusal_counts(zoo: Path) -> None:
-    with serving(zoo, max_body_bytes=5000, max_pixels=1000, body_seconds=1, deadline_seconds=20) as (server, client):
+def test_every_refusal_counts(zoo: Path, tmp_path: Path) -> None:
+    limits = {"max_body_bytes": 5000, "max_pixels": 1000, "body_seconds": 1, "deadline_seconds": 20}
+    (keys := tmp_path / "keys").write_text(f"app infer {hashlib.sha256(b'right').hexdigest()}")
+    with serving(zoo, keys=str(keys), **limits) as (server, client):
         caused: dict[str, httpx.Response] = {}
+        caused["key-missing"] = client.get("/v1/models")
+        caused["key-wrong"] = client.get("/v1/models", headers={"x-api-key": "wrong"})
+        client.headers["x-api-key"] = "right"
+        caused["scope-missing"] = client.post("/v2/repository/index")
         post, get, kind = client.post, client.get, {"content-type": "application/json"}
 
         async def broken(request: Request) -> Response:
@@ -154,7 +161,9 @@ def test_every_refusal_counts(zoo: Path) -> None:
         caused["unreadable-picture"] = post("/v1/denoise", content=b"\x89PNG", headers=PNG)
         caused["unreadable-array"] = post("/v1/denoise", content=b"x", headers={"content-type": "application/x-npy"})
         caused["internal"] = get("/broken")
-        with raw(server.port, b"POST /v1/generate HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{") as slow:
+        with raw(
+            server.port, b"POST /v1/generate HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nx-api-key: right\r\n\r\n{"
+        ) as slow:
             caused["body-too-slow"] = parsed(slow)
         with server.state.pool.held(server.state.settings.max_queue_pixels):
             caused["overloaded"] = post("/v1/denoise", content=png(8, 8), headers=PNG)

@@ -10,6 +10,9 @@ from service.settings import Settings, variable
 
 REFUSALS = {
     "malformed-body": 400,
+    "key-missing": 401,
+    "key-wrong": 401,
+    "scope-missing": 403,
     "unknown-path": 404,
     "unknown-model": 404,
     "unknown-version": 404,
@@ -30,8 +33,10 @@ REFUSALS = {
     "draining": 503,
     "deadline": 504,
 }
-HEADERS = {"method": "allow", "unsupported-type": "accept"} | dict.fromkeys(
-    ["overloaded", "not-ready", "draining"], "retry-after"
+HEADERS = (
+    {"method": "allow", "unsupported-type": "accept"}
+    | dict.fromkeys(["key-missing", "key-wrong"], "www-authenticate")
+    | dict.fromkeys(["overloaded", "not-ready", "draining"], "retry-after")
 )
 """What a refusal's headers must tell beside its body."""
 SETTINGS = {variable(name) for name in Settings.model_fields}
@@ -55,7 +60,9 @@ def refusal(answer: Answer, target: str, sent: bytes) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/problem+json", answer
     problem = json.loads(answer.body)
     assert {"type", "title", "status", "detail", "instance"} <= problem.keys(), problem
-    assert problem.keys() <= {"type", "title", "status", "detail", "instance", "errors", "setting"}, problem
+    protocol = {"error"} if target.startswith("/v2") else set[str]()
+    assert problem.keys() <= {"type", "title", "status", "detail", "instance", "errors", "setting"} | protocol, problem
+    assert problem.get("error", problem["detail"]) == problem["detail"], problem
     name = problem["type"].removeprefix("/problems/")
     assert REFUSALS[name] == problem["status"] == answer.status, problem
     assert problem["instance"] == answer.headers["x-request-id"], problem

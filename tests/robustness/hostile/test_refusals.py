@@ -1,8 +1,10 @@
 """Every refusal of the agreement that this release has: provoked, and whole."""
 
 import asyncio
+import hashlib
 import json
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +104,26 @@ def stopping(zoo: Path, _: httpx.Client) -> httpx.Response:
         return strict.post("/v1/generate", json={})
 
 
+def locked(zoo: Path, path: str, **headers: str) -> httpx.Response:
+    """What a service answers whose one key is `right`, which may not administrate."""
+    with tempfile.NamedTemporaryFile("w") as keys:
+        print("app infer", hashlib.sha256(b"right").hexdigest(), file=keys, flush=True)
+        with serving(zoo, keys=keys.name) as (_, strict):
+            return strict.post(path, json={}, headers=headers)
+
+
+def keyless(zoo: Path, _: httpx.Client) -> httpx.Response:
+    return locked(zoo, "/v1/generate")
+
+
+def wrong_key(zoo: Path, _: httpx.Client) -> httpx.Response:
+    return locked(zoo, "/v1/generate", authorization="Bearer wrong")
+
+
+def other_scope(zoo: Path, _: httpx.Client) -> httpx.Response:
+    return locked(zoo, "/v2/repository/index", authorization="Bearer right")
+
+
 def late(zoo: Path, _: httpx.Client) -> httpx.Response:
     with serving(zoo, deadline_seconds=1e-6) as (_, strict):
         return strict.post("/v1/generate", json={})
@@ -112,6 +134,9 @@ NOT_FINITE = b'{"class": 0, "latents": [[93.25, 0, 0, 0]]}'
 AGAIN = (("retry-after", "1"),)
 TABLE: dict[str, tuple[Provoke, Told]] = {
     "malformed-body": (plain("POST", "/v1/recommend", b'{"users"', **JSON), Told(named="JSON")),
+    "key-missing": (keyless, Told(headers=(("www-authenticate", "Bearer"),), named="Bearer KEY")),
+    "key-wrong": (wrong_key, Told(named="this key")),
+    "scope-missing": (other_scope, Told(named="the scope admin")),
     "unknown-path": (plain("GET", "/v3/models"), Told(named="/v3/models")),
     "unknown-model": (plain("GET", "/v1/models/nobody"), Told(named="photo-dae")),
     "unknown-version": (plain("POST", "/v1/generate", b'{"version": 7}', **JSON), Told(named="Loaded: 1")),
