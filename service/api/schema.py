@@ -274,7 +274,7 @@ def protocol(name: str, summary: str, *, path: Sequence[str] = (), admin: bool =
 def infer(name: str, summary: str, *, path: Sequence[str]) -> Operation:
     """POST /v2/models/{graph}/infer."""
     latent = {"name": "latent", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.5]}
-    operation = _operation(
+    return _operation(
         f"v2_{name}",
         summary,
         body={
@@ -287,7 +287,6 @@ def infer(name: str, summary: str, *, path: Sequence[str]) -> Operation:
         refusals=[problems.MalformedBody, *MODEL[:3], *BODY, problems.InvalidFields, *WORK],
         tag="open inference",
     )
-    return operation
 
 
 def _of_graph(path: Sequence[str]) -> list[Operation]:

@@ -11,7 +11,7 @@ from models.manifest import Denoise
 from training.data.photographs import Photographs, Picture
 from training.figures import plot, repair
 from training.figures.figure import Figure
-from training.figures.sheet import sheet
+from training.figures.sheet import middles, sheet
 from training.graphs import Graphs
 from training.metrics import restoration
 
@@ -38,10 +38,7 @@ def _before_and_after(task: Denoise, graphs: Graphs, data: Photographs) -> Figur
         clean = data.validation[place]
         noisy = restoration.noisy(clean, sigma, place, eight_bit=True)
         images = noisy, restoration.non_local_means(noisy, sigma), _restore(task, graphs, noisy, sigma)
-        top, left = ((size - part) // 2 for size, part in zip(clean.shape, CROP, strict=False))
-        cut = slice(max(0, top), max(0, top) + CROP[0]), slice(max(0, left), max(0, left) + CROP[1])
-        row = [clean[cut], *(_eight_bit(image)[cut] for image in images)]
-        rows.append([picture.transpose(2, 0, 1) for picture in row])
+        rows.append(middles([clean, *images], *CROP))
         words.append(["", *(f"{restoration.psnr(image, clean):.1f} dB" for image in images)])
     credit = "; ".join(dict.fromkeys(data.showable[place] for place, _ in chosen))
     return Figure(
@@ -112,7 +109,3 @@ def _restore(task: Denoise, graphs: Graphs, image: Image, sigma: float | None) -
         sigma = restoration.noise_level(graphs, image)
     assert task.sigma_max is not None
     return restoration.restore(graphs, image, min(sigma, task.sigma_max), task.size_multiple)
-
-
-def _eight_bit(image: Image) -> NDArray[np.uint8]:
-    return np.round(image * 255).clip(0, 255).astype(np.uint8)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models.manifest import Denoise
 from training.data.photographs import Photographs
 from training.figures.figure import Figure
-from training.figures.sheet import sheet
+from training.figures.sheet import middles, sheet
 from training.graphs import Graphs
 from training.metrics import repair
 from training.metrics.restoration import median, psnr
@@ -30,10 +30,7 @@ def figures(task: Denoise, graphs: Graphs, data: Photographs) -> list[Figure]:
         bad = repair.damaged(clean, case, place)
         filtered = median((bad / 255).astype(np.float32), 3)
         images = (bad / 255, filtered, repair.repaired(graphs, bad, task.size_multiple))
-        top, left = (max(0, (size - part) // 2) for size, part in zip(clean.shape, CROP, strict=False))
-        cut = slice(top, top + CROP[0]), slice(left, left + CROP[1])
-        pictures = [clean, *(np.round(image * 255).clip(0, 255).astype(np.uint8) for image in images)]
-        rows.append([picture[cut].transpose(2, 0, 1) for picture in pictures])
+        rows.append(middles([clean, *images], *CROP))
         words.append(["", *(f"{psnr(image, clean):.1f} dB" for image in images)])
     credit = "; ".join(dict.fromkeys(data.showable.values()))
     return [

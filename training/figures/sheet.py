@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -26,6 +27,15 @@ MOST_VALUES = 80_000
 def most(shape: tuple[int, int, int]) -> int:
     """How many pictures [C,H,W] a sheet may hold, one at least."""
     return max(1, MOST_VALUES // int(np.prod(shape)))
+
+
+def middles(images: Sequence[NDArray[Any]], height: int, width: int) -> list[Picture]:
+    """The middle pieces of photographs [H,W,C] of one size: uint8, or floats of which 0..1 is what can be shown."""
+    top, left = (max(0, (size - part) // 2) for size, part in zip(images[0].shape, (height, width), strict=False))
+    pieces = (image[top : top + height, left : left + width].transpose(2, 0, 1) for image in images)
+    return [
+        piece if piece.dtype == np.uint8 else np.round(piece * 255).clip(0, 255).astype(np.uint8) for piece in pieces
+    ]
 
 
 def sheet(
