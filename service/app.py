@@ -10,7 +10,20 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from service.api import denoise, docs, encode, generate, health, inference, items, metrics, models, recommend, schema
+from service.api import (
+    denoise,
+    docs,
+    encode,
+    generate,
+    health,
+    inference,
+    items,
+    metrics,
+    models,
+    page,
+    recommend,
+    schema,
+)
 from service.endpoints import Endpoints
 from service.guard import Guard
 from service.media import tensors
@@ -41,6 +54,7 @@ class Harmonium(FastAPI):
                 encode.EncodeRequest,
                 generate.GenerateRequest,
                 tensors.InferRequest,
+                inference.RepositoryRequest,
             ]
             self.openapi_schema = schema.document(self, bodies)
         return self.openapi_schema
@@ -68,9 +82,10 @@ def create_app(state: State) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = state
+    app.mount("/page", Files(directory=page.FOLDER))
     app.mount("/docs/static", Files(packages=[("fastapi_offline", "static")]))
     routes = [*app.routes]
-    for endpoint in (recommend, denoise, encode, generate, models, items, inference, health, metrics, docs):
+    for endpoint in (recommend, denoise, encode, generate, models, items, inference, health, metrics, docs, page):
         app.include_router(endpoint.router)
         routes += endpoint.router.routes
     app.add_exception_handler(HTTPException, _refuse)

@@ -19,7 +19,7 @@ class State:
         self.metrics = Metrics(shared)
         self.keys = Keys(settings.keys_file)
         self.metrics.memory_limit.set(limits.memory() or 0)  # read once, as all that follows from it
-        self.library = Library(settings, self.metrics)
+        self.library = Library(settings, self.metrics, shared and shared.folder)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
         self.leaving = False

@@ -271,6 +271,26 @@ def protocol(name: str, summary: str, *, path: Sequence[str] = (), admin: bool =
     )
 
 
+def repository(name: str, summary: str, fields: type[BaseModel]) -> Operation:
+    """POST /v2/repository/models/{name}/load and unload."""
+    return _operation(
+        f"v2_{name}",
+        summary,
+        body={JSON: {"schema": _ref(fields), "example": {}}},
+        answer=ANY_JSON,
+        parameters=[_path("name", "string", "digits-vae")],
+        refusals=[
+            problems.MalformedBody,
+            problems.UnknownModel,
+            *BODY,
+            problems.InvalidFields,
+            problems.ScopeMissing,
+            *ANY,
+        ],
+        tag="open inference",
+    )
+
+
 def infer(name: str, summary: str, *, path: Sequence[str]) -> Operation:
     """POST /v2/models/{graph}/infer."""
     latent = {"name": "latent", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.5]}

@@ -156,8 +156,3 @@ def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "http" not in policy
-
-
-def test_the_root_leads_to_the_page(client: httpx.Client) -> None:
-    answer = client.get("/")
-    assert (answer.status_code, str(answer.url.join(answer.headers["location"]).path)) == (307, "/docs")

@@ -1,0 +1,61 @@
+// Samples of a generator, by class and seed.
+
+import { call, element, newest, tell } from "./api.js";
+
+const COUNT = 24;
+const SEEDS = 2 ** 31;
+
+export function start(section, model) {
+  const get = (id) => section.querySelector(`#${id}`);
+  const latest = newest(section);
+
+  function draw() {
+    if (!get("seed").reportValidity()) return;
+    const json = { model: model(), seed: Number(get("seed").value), count: COUNT };
+    if (get("class").value) json.class = get("class").value;
+    if (get("truncation").value !== "1") json.truncation = Number(get("truncation").value);
+    tell(section, "v1/generate", { json, accept: "image/png", output: "samples.png" });
+    latest(async (signal) => {
+      get("samples").classList.add("busy");
+      try {
+        const { images } = await (await call("v1/generate", { body: json, signal })).json();
+        const named = get("class").value || "sample";
+        get("samples").replaceChildren(
+          ...images.map((image, place) =>
+            element("img", {
+              src: `data:image/png;base64,${image}`,
+              alt: `${named}, seed ${json.seed + place}`,
+              title: `seed ${json.seed + place}`,
+            }),
+          ),
+        );
+      } finally {
+        if (!signal.aborted) get("samples").classList.remove("busy");
+      }
+    });
+  }
+
+  async function renew() {
+    await latest(async (signal) => {
+      const about = await (await call(`v1/models/${encodeURIComponent(model())}`, { signal })).json();
+      const { classes } = about.tasks.find((task) => task.task === "generate");
+      const any = element("option", { value: "" }, "any");
+      get("class").replaceChildren(any, ...classes.map((name) => element("option", { value: name }, name)));
+      get("class").disabled = !classes.length;
+    });
+    draw();
+  }
+
+  get("class").addEventListener("change", draw);
+  get("seed").addEventListener("change", draw);
+  get("truncation").addEventListener("input", () => {
+    section.querySelector("output[for=truncation]").textContent = get("truncation").value;
+  });
+  get("truncation").addEventListener("change", draw);
+  get("dice").addEventListener("click", () => {
+    get("seed").value = Math.floor(Math.random() * SEEDS);
+    draw();
+  });
+  renew();
+  return renew;
+}

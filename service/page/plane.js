@@ -1,0 +1,148 @@
+// A plane of a VAE's latent space: a point on it is a picture, and a picture has a place on it.
+
+import { call, newest, steady, tell } from "./api.js";
+
+const SIDE = 15;
+const [X, Y] = [0, 1];
+
+// The number below which a share of N(0, 1) lies, by bisection of its distribution function.
+function quantile(share) {
+  let low = -6, high = 6;
+  while (high - low > 1e-4) {
+    const middle = (low + high) / 2;
+    if (below(middle) < share) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+// The share of N(0, 1) below z: Abramowitz and Stegun 26.2.17, right to 7.5e-8.
+function below(z) {
+  const t = 1 / (1 + 0.2316419 * Math.abs(z));
+  const tail = 0.3989422804 * Math.exp((-z * z) / 2) *
+    t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  return z > 0 ? 1 - tail : tail;
+}
+
+async function facts(model, signal) {
+  const about = await (await call(`v1/models/${encodeURIComponent(model)}`, { signal })).json();
+  return about.tasks.find((task) => task.task === "generate");
+}
+
+// The fewer numbers a latent has, the more of them a plane shows.
+export async function ordered(choices) {
+  const sizes = await Promise.all(choices.map(async (model) => [model, (await facts(model.name)).latent_size]));
+  return sizes.sort((a, b) => a[1] - b[1]).map(([model]) => model);
+}
+
+export function start(section, model) {
+  const get = (id) => section.querySelector(`#${id}`);
+  const pad = get("pad"), across = get("across"), down = get("down"), paper = get("paper");
+  const ink = paper.getContext("2d");
+  const whole = newest(section), drawing = newest(section);
+  let origin, picture;
+
+  function mark() {
+    const point = get("point");
+    point.style.left = `${across.value}%`;
+    point.style.top = `${down.value}%`;
+  }
+
+  const walk = steady(() =>
+    drawing(async (signal) => {
+      const latent = [...origin];
+      latent[X] = quantile(across.value / 100);
+      latent[Y] = quantile(down.value / 100);
+      const json = { model: model(), latents: [latent.map((number) => Number(number.toFixed(3)))] };
+      tell(section, "v1/generate", { json, accept: "image/png", output: "picture.png" });
+      const blob = await (await call("v1/generate", { body: json, accept: "image/png", signal })).blob();
+      if (signal.aborted) return;
+      URL.revokeObjectURL(picture);
+      get("walked").src = picture = URL.createObjectURL(blob);
+    }),
+  );
+
+  function move() {
+    mark();
+    if (origin) walk();
+  }
+
+  function follow(event) {
+    const box = pad.getBoundingClientRect();
+    across.value = (100 * (event.clientX - box.left)) / box.width;
+    down.value = (100 * (event.clientY - box.top)) / box.height;
+    move();
+  }
+
+  async function place() {
+    if (!origin) return;
+    await drawing(async (signal) => {
+      const blob = await new Promise((done) => paper.toBlob(done, "image/png"));
+      const path = `v1/encode?${new URLSearchParams({ model: model(), reconstruct: "true", invert: "false" })}`;
+      const { encodings } = await (await call(path, { body: blob, signal })).json();
+      tell(section, path, { file: "drawing.png", type: "image/png" });
+      const { mean, anomaly } = encodings[0];
+      origin = mean;
+      across.value = 100 * below(mean[X]);
+      down.value = 100 * below(mean[Y]);
+      const odd = anomaly === undefined || anomaly === null ? "" :
+        ` It looks odder than ${Math.round(100 * anomaly)} % of those the model is used to.`;
+      get("oddness").textContent = `Your drawing has its place.${odd}`;
+    });
+    move();
+  }
+
+  function wipe() {
+    ink.fillStyle = "#000";
+    ink.fillRect(0, 0, paper.width, paper.height);
+    get("oddness").textContent = "Draw here.";
+  }
+
+  let last;
+  function stroke(event) {
+    const box = paper.getBoundingClientRect();
+    const to = [((event.clientX - box.left) * paper.width) / box.width, ((event.clientY - box.top) * paper.height) / box.height];
+    ink.strokeStyle = "#fff";
+    ink.lineWidth = 18;
+    ink.lineCap = ink.lineJoin = "round";
+    ink.beginPath();
+    ink.moveTo(...(last ?? to));
+    ink.lineTo(...to);
+    ink.stroke();
+    last = to;
+  }
+
+  function dragged(target, act, done) {
+    target.addEventListener("pointerdown", (event) => {
+      target.setPointerCapture(event.pointerId);
+      act(event);
+    });
+    target.addEventListener("pointermove", (event) => target.hasPointerCapture(event.pointerId) && act(event));
+    target.addEventListener("pointerup", () => done?.());
+  }
+
+  dragged(pad, follow);
+  dragged(paper, stroke, () => {
+    last = undefined;
+    place();
+  });
+  across.addEventListener("input", move);
+  down.addEventListener("input", move);
+  get("wipe").addEventListener("click", wipe);
+  wipe();
+
+  function renew() {
+    whole(async (signal) => {
+      const { latent_size } = await facts(model(), signal);
+      origin = new Array(latent_size).fill(0);
+      const json = { model: model(), lattice: { size: SIDE, x: X, y: Y } };
+      const sheet = await (await call("v1/generate", { body: json, accept: "image/png", signal })).blob();
+      if (signal.aborted) return;
+      URL.revokeObjectURL(get("lattice").src);
+      get("lattice").src = URL.createObjectURL(sheet);
+      move();
+    });
+  }
+  renew();
+  return renew;
+}
