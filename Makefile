@@ -43,7 +43,8 @@ lock: .venv  ## resolve the pins of pyproject.toml into hashed lock files, for e
 	$(PIP) uv==0.13.9
 	$(LOCK) --extra cpu -o requirements/serve.txt
 	$(LOCK) --extra gpu -c requirements/serve.txt -o requirements/gpu.txt
-	$(LOCK) $(NO_TORCH) --extra training --extra dev -c requirements/serve.txt -o requirements/dev.txt
+	$(LOCK) $(NO_TORCH) --extra training --extra tracing --extra dev -c requirements/serve.txt -o requirements/dev.txt
+	$(LOCK) --extra cpu --extra tracing -c requirements/dev.txt -o requirements/tracing.txt
 	$(LOCK) $(NO_TORCH) --extra training -c requirements/dev.txt -o requirements/train.txt
 
 images:  ## build the images harmonium:cpu and harmonium:gpu with Docker

@@ -43,7 +43,7 @@ def main() -> int:
     except listening.CannotListen as error:
         print(error, file=sys.stderr)
         return 1
-    logs.begin(settings.log_level)
+    logs.begin(settings.log_level, settings.log_format)
     if keys.open:
         logging.getLogger("service").warning(OPEN, *claimed[0].getsockname()[:2])
     for name in configuration.unknown():

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -32,6 +33,15 @@ from service.runtime.room import return_large_blocks
 from service.state import State
 
 VERSION = "0.1.0"
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["Authorization", "Content-Type", "Traceparent", "X-API-Key", "X-Request-Id"],
+    "expose_headers": [
+        *("Retry-After", "Server-Timing", "Traceresponse", "X-Model", "X-Model-Version", "X-Noise-Level"),
+        *("X-Request-Id", "X-Seed"),
+    ],
+}
+"""What pages of the sites that may call can send, and see of the answers."""
 
 
 class Files(StaticFiles):
@@ -72,6 +82,7 @@ def create_app(state: State) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await scanning
         state.pool.close()
+        await asyncio.to_thread(state.tracing.close)
 
     app = Harmonium(
         title="Harmonium",
@@ -90,6 +101,8 @@ def create_app(state: State) -> FastAPI:
         routes += endpoint.router.routes
     app.add_exception_handler(HTTPException, _refuse)
     app.add_middleware(Guard, state=state, endpoints=Endpoints(routes))
+    if state.settings.origins:  # outermost: refusals need its headers too, or no page sees them
+        app.add_middleware(CORSMiddleware, allow_origins=state.settings.origins, **CORS)
     return app
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service import limits
+from service import limits, tracing
 from service.keys import Keys
 from service.metrics import Metrics, Shared
 from service.runtime.library import Library
@@ -18,6 +18,7 @@ class State:
         self.settings = settings
         self.metrics = Metrics(shared)
         self.keys = Keys(settings.keys_file)
+        self.tracing = tracing.start()
         self.metrics.memory_limit.set(limits.memory() or 0)  # read once, as all that follows from it
         self.library = Library(settings, self.metrics, shared and shared.folder)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
