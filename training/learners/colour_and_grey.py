@@ -33,6 +33,10 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         if self.settings.start is not None:
             begin(self, Path(self.settings.start))
 
+    def settle(self) -> None:
+        self.colour.settle()
+        self.grey.settle()
+
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"colour": self.colour.optimizer(self.settings), "grey": self.grey.optimizer(self.settings)}
 
@@ -44,8 +48,10 @@ class ColourAndGrey(Learner[UNetSettingsT]):
             image = torch.rand(rows, planes, height * multiple, width * multiple)
             return image, *(torch.linspace(0.01, strongest, rows) for strongest in sigma)
 
+        # Rounding to integers, a value between two may fall either way.
+        tolerance = 2e-2 if self.settings.quantised else 1e-4
         return {
-            name: Export(network, [example(planes, *size) for size in SIZES], {"clean": 1e-4})
+            name: Export(network, [example(planes, *size) for size in SIZES], {"clean": tolerance})
             for name, network, planes in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
         }
 
