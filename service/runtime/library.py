@@ -246,8 +246,8 @@ class Library:
     def unready(self) -> list[str]:
         """Why calls cannot be answered; empty when they can.
 
-        A default model that has no folder at all, or was unloaded, is somebody's choice; one whose every version was
-        refused is a fault.
+        A default model that was unloaded is somebody's choice, and so is one that has no folder at all unless a
+        setting names it; one whose every version was refused is a fault.
         """
         if not self.scanned.is_set():
             return ["the models are still being loaded"]
@@ -261,6 +261,11 @@ class Library:
         reasons = [
             f"the default {'model' if len(models) == 1 else 'models'} {', '.join(models)} refused: {reason}"
             for reason, models in faults.items()
+        ]
+        reasons += [
+            f"HARMONIUM_DEFAULT_{task.upper()} is {name}, and there is no such model"
+            for task, name in self._settings.defaults.items()
+            if name not in shelf.found and f"default_{task}" in self._settings.model_fields_set
         ]
         if not any(shelf.loaded(name) for name in shelf.names()):
             reasons.append(f"no model is loaded from {', '.join(map(str, self._settings.folders))}")
