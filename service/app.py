@@ -35,8 +35,12 @@ from service.state import State
 VERSION = "0.1.0"
 CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
-    "allow_headers": ["Authorization", "Content-Type", "Traceparent", "X-API-Key", "X-Request-Id"],
+    "allow_headers": [
+        *("Authorization", "Content-Type", "Inference-Header-Content-Length", "Traceparent", "Tracestate"),
+        *("X-API-Key", "X-Request-Id"),
+    ],
     "expose_headers": [
+        "Inference-Header-Content-Length",
         *("Retry-After", "Server-Timing", "Traceresponse", "X-Model", "X-Model-Version", "X-Noise-Level"),
         *("X-Request-Id", "X-Seed"),
     ],
@@ -45,11 +49,19 @@ CORS: dict[str, Any] = {
 
 
 class Files(StaticFiles):
-    """Whole files: Starlette refuses a wrong range in plain text, and nobody needs a right one."""
+    """Whole files: Starlette refuses a wrong range in plain text, and nobody needs a right one.
+
+    A browser asks whether they have changed, or a page would run with the scripts of the release before.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [pair for pair in scope["headers"] if pair[0] != b"range"]
         await super().__call__({**scope, "headers": headers}, receive, send)
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 class Harmonium(FastAPI):
@@ -93,7 +105,7 @@ def create_app(state: State) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = state
-    app.mount("/page", Files(directory=page.FOLDER))
+    app.mount("/page", Files(directory=page.FOLDER / "static"))
     app.mount("/docs/static", Files(packages=[("fastapi_offline", "static")]))
     routes = [*app.routes]
     for endpoint in (recommend, denoise, encode, generate, models, items, inference, health, metrics, docs, page):

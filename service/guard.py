@@ -1,4 +1,4 @@
-"""The outermost layer of our own: every request passes it, and no exception does.
+"""The outermost layer of our own: every request passes it but those that browsers send ahead, and no exception does.
 
 It gives the request its id and its clock, has its body collected, turns every Problem into
 its answer and every other exception into a 500, and ends the work when the deadline passes

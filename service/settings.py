@@ -14,7 +14,10 @@ import models
 from service import limits
 
 PREFIX = "HARMONIUM_"
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+ORIGIN = re.compile(
+    r"(?!http://.*:80$|https://.*:443$)https?://[a-z0-9.\-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?"
+)
+"""As browsers send it: in small letters, without the port that is the scheme's own."""
 MOST_USERS = 4096
 MOST_RATINGS = 100_000
 MOST_IMAGES = 4096
@@ -148,7 +151,8 @@ class Settings(BaseSettings):
     def _are_origins(cls, origins: str) -> str:
         for origin in filter(None, origins.split(",")):
             if origin != "*" and not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin: write https://HOST or https://HOST:PORT, without a path")
+                right = "write https://HOST or https://HOST:PORT in small letters, without a path or port 443"
+                raise ValueError(f"{origin!r} is no origin: {right}")
         return origins
 
     @field_validator("workers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 from opentelemetry import trace
@@ -13,6 +14,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 CARRIED = b"traceparent", b"tracestate"
+CLOSE_SECONDS = 3
 
 
 class _Recorded:
@@ -21,10 +23,12 @@ class _Recorded:
     def __init__(self, span: trace.Span) -> None:
         self._span = span
         self._context = span.get_span_context()
-        self.trace_id = trace.format_trace_id(self._context.trace_id)
+        self.trace_id = trace.format_trace_id(self._context.trace_id) if self._context.is_valid else ""
 
     def response(self) -> str:
         """The value of `traceresponse`."""
+        if not self.trace_id:  # OTEL_SDK_DISABLED
+            return ""
         flags = self._context.trace_flags
         return f"00-{self.trace_id}-{trace.format_span_id(self._context.span_id)}-{flags:02x}"
 
@@ -43,7 +47,8 @@ class Spans:
     def __init__(self) -> None:
         resource = Resource.create({SERVICE_NAME: "harmonium"}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("harmonium")
         self._propagator = TraceContextTextMapPropagator()
 
@@ -54,5 +59,8 @@ class Spans:
         return _Recorded(span)
 
     def close(self) -> None:
-        """Send what is left, for a few seconds at most."""
+        """Send what is left, for CLOSE_SECONDS at most: it would try again and again."""
+        patience = threading.Timer(CLOSE_SECONDS, self._exporter.shutdown)
+        patience.start()
         self._provider.shutdown()
+        patience.cancel()

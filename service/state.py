@@ -11,7 +11,7 @@ from service.settings import Settings
 
 
 class State:
-    """Made before the loop runs: nothing is loaded yet, no thread is started."""
+    """Made before the loop runs: nothing is loaded yet, no thread is started but that which sends spans."""
 
     def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
         """`shared` is where the processes of one port keep their metrics."""

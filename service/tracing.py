@@ -1,7 +1,7 @@
 """Which trace a request belongs to (W3C Trace Context), and a span of it for OpenTelemetry where that is wanted.
 
-Spans need the extra `tracing` and OTEL_EXPORTER_OTLP_ENDPOINT; all of OpenTelemetry's own variables count. Without them
-a request keeps the trace of its caller, for the log and for the answer's `traceresponse`.
+Spans need the extra `tracing` and OTEL_EXPORTER_OTLP_ENDPOINT. Without them a request keeps the trace of its caller,
+for the log and for the answer's `traceresponse`, which then says that nothing is recorded.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 log = logging.getLogger("service")
 
-TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
-"""Of a version to come only what version 00 has is read."""
+TRACEPARENT = re.compile(
+    rb"(?!ff)(?!00-.{52}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+"""Of a version to come only what version 00 has is read; 00 itself has no more."""
 ENDPOINTS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
@@ -52,10 +54,10 @@ class _Kept:
 
     def __init__(self, headers: Mapping[bytes, bytes]) -> None:
         found = TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
-        self.trace_id, self._flags = (part.decode() for part in found.groups()) if found else ("", "")
+        self.trace_id = found[1].decode() if found else ""
 
     def response(self) -> str:
-        return f"00-{self.trace_id}-{secrets.token_hex(8)}-{self._flags}" if self.trace_id else ""
+        return f"00-{self.trace_id}-{secrets.token_hex(8)}-00" if self.trace_id else ""
 
     def end(self, name: str, status: int, attributes: Mapping[str, str | int | float]) -> None:
         return

@@ -162,12 +162,20 @@ async def _model(request: Request) -> str:
 
     Raises:
         MalformedBody, InvalidFields, UnsupportedType: the body asks for what is not done here.
+        UnknownModel: the model has no such graph.
     """
     call.unencoded(request, [JSON])
     call.no_query(request)
     await call.parsed(await request.body() or b"{}", RepositoryRequest)
     name: str = request.path_params["name"]
-    return name if name in call.state(request).library.shelf.found else name.partition(".")[0]
+    library = call.state(request).library
+    if name in library.shelf.found:
+        return name
+    name, _, graph = name.rpartition(".")
+    loaded = library.shelf.loaded(name)
+    if loaded and graph not in loaded[max(loaded)].sessions:
+        raise UnknownModel(f"There is no graph {graph!r} in {name}; all graphs of a model come and go together.")
+    return name or graph
 
 
 def _found(request: Request) -> tuple[Model, AnyTask, str]:

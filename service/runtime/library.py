@@ -73,6 +73,13 @@ class Shelf:
         """Why a loaded version's folder could not be loaded again."""
         return self.found[name][number].reason
 
+    def state(self, name: str, number: int) -> str:
+        """`live` is the version that calls get, `loaded` can be asked for; others are `refused` or `unloaded`."""
+        outcome = self.found[name][number].outcome
+        if isinstance(outcome, Refused):
+            return "unloaded" if outcome is UNLOADED else "refused"
+        return "live" if number == max(self.loaded(name)) else "loaded"
+
     def names(self) -> list[str]:
         """Every name that has a folder."""
         return sorted(self.found)
@@ -108,6 +115,7 @@ class Library:
         Raises:
             UnknownModel: no version of it can be served; the message says why.
         """
+        log.info("an operator loads %s", name)
         self._withdrawn.remove(name)
         await asyncio.shield(self._renew())  # a caller that leaves ends no scan
         self.resolve(name, None)
@@ -120,6 +128,7 @@ class Library:
         """
         if name not in self.shelf.found:
             self.resolve(name, None)
+        log.info("an operator unloads %s", name)
         self._withdrawn.add(name)
         await asyncio.shield(self._renew())
 
@@ -254,8 +263,8 @@ class Library:
         shelf = self.shelf
         faults: dict[str, list[str]] = {}
         for name in dict.fromkeys(self._settings.defaults.values()):
-            refused = {number: why for number, why in shelf.refused(name).items() if why != UNLOADED.reason}
-            if refused and not shelf.loaded(name):
+            refused = shelf.refused(name)
+            if refused and not shelf.loaded(name) and shelf.state(name, max(refused)) == "refused":
                 number, reason = max(refused.items())
                 faults.setdefault(reason, []).append(f"{name} version {number}")
         reasons = [
@@ -280,18 +289,12 @@ class Library:
         return "; ".join(dict.fromkeys(filter(None, (model.device_reason for model in self.shelf.models())))) or None
 
     def versions(self) -> list[tuple[str, str, str, str]]:
-        """Name, number, state and device of every version: `live` is the one that calls get, `loaded` can be asked for.
-
-        One that is `refused` has no device.
-        """
-        found: list[tuple[str, str, str, str]] = []
+        """Name, number, state and device of every version; one that is not served has no device."""
         shelf = self.shelf
-        for name in shelf.names():
-            loaded = shelf.loaded(name)
-            for number, model in loaded.items():
-                found.append((name, str(number), "live" if number == max(loaded) else "loaded", model.device))
-            found += [(name, str(number), "refused", "") for number in shelf.refused(name)]
-        return found
+        return [
+            (name, str(number), shelf.state(name, number), getattr(entry.outcome, "device", ""))
+            for name, number, entry in shelf.entries()
+        ]
 
     def queues(self) -> dict[tuple[str, str], tuple[int, int]]:
         """What waits for a graph and the most that may, by NAME.GRAPH and unit; of several versions the fullest."""

@@ -23,14 +23,16 @@ class Withdrawn:
         return frozenset(map(unquote, os.listdir(self._folder)))
 
     def add(self, name: str) -> None:
-        """Unload it."""
-        self._own.add(name)
-        if self._folder is not None:
+        """Unload the model of that name, which there is."""
+        if self._folder is None:
+            self._own.add(name)
+        else:
             self._folder.mkdir(exist_ok=True)
             (self._folder / quote(name, safe="")).touch()
 
     def remove(self, name: str) -> None:
-        """Have it again."""
-        self._own.discard(name)
-        if self._folder is not None:
+        """Have it again, if it was unloaded."""
+        if self._folder is None:
+            self._own.discard(name)
+        elif name in self.names():
             (self._folder / quote(name, safe="")).unlink(missing_ok=True)

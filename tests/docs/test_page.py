@@ -12,7 +12,7 @@ from models.store import Store
 from tests.docs.screenshots import CHROMIUM
 from tests.docs.test_browser import SHOTS, browser, visit
 from tests.service.conftest import Served, png, serving
-from tests.versions import encode_and_generate, publish_all
+from tests.versions import encode, encode_and_generate, generate, publish_all
 
 __all__ = ["browser"]
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_no_picture_is_refused_with_the_reason(page: Page, tmp_pa
     section = page.locator("#denoise")
     (tmp_path / "notes.txt").write_text("no picture")
     section.get_by_label("Choose a photograph").set_input_files(tmp_path / "notes.txt")
-    expect(section.get_by_role("alert")).to_have_text("notes.txt is no PNG, JPEG, WebP or TIFF.")
+    expect(section.get_by_role("alert")).to_have_text("notes.txt is no PNG, JPEG or WebP.")
 
 
 def test_a_point_of_the_plane_is_a_picture(page: Page) -> None:
@@ -158,6 +158,7 @@ def test_samples_follow_seed_and_class(page: Page) -> None:
 
 
 def test_every_control_is_reached_by_tab_and_has_a_name(page: Page) -> None:
+    expect(page.locator("#samples img")).to_have_count(24)
     names: list[str] = []
     for _ in range(100):
         page.keyboard.press("Tab")
@@ -171,11 +172,28 @@ def test_every_control_is_reached_by_tab_and_has_a_name(page: Page) -> None:
         assert any(wanted in name for name in names), wanted
 
 
+def test_a_page_that_is_opened_too_early_fills_later(browser: Browser, tmp_path: Path) -> None:
+    Store([tmp_path]).publish(*encode(name="other"))
+    with (
+        serving(tmp_path, default_generate="digits-gan") as (server, _),
+        visit(browser, server.port, "/", 1280, refusals=True) as page,
+    ):
+        expect(page.get_by_role("status")).to_contain_text("HARMONIUM_DEFAULT_GENERATE is digits-gan")
+        expect(page.locator("#generate")).to_be_hidden()
+        Store([tmp_path]).publish(*generate())
+        expect(page.locator("#samples img")).to_have_count(24, timeout=15_000)
+        expect(page.locator("#recommend")).to_be_hidden()
+
+
 def test_a_key_is_asked_for_and_then_used(browser: Browser, folder: Path, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"page infer {hashlib.sha256(KEY.encode()).hexdigest()}\n")
     with serving(folder, keys=str(keys)) as (server, _), visit(browser, server.port, "/", 1280, refusals=True) as page:
         field = page.get_by_label("This service wants a key")
+        for wrong, told in (("nobody's", "The service does not know this key"), ("k“y", "A key has no such characters.")):
+            field.fill(wrong)
+            page.get_by_role("button", name="Use it").click()
+            expect(page.get_by_role("status")).to_contain_text(told)
         field.fill(KEY)
         page.get_by_role("button", name="Use it").click()
         expect(page.locator("#samples img")).to_have_count(24)

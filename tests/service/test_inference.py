@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 from models.manifest import Denoise, Recommend
 from models.sample import read
 from models.store import Store
-from tests.service.conftest import Served, serving
+from tests.service.conftest import Served, png, serving
 from tests.versions import denoise, encode, generate, publish_all, recommend
 
 NUMPY = {"FP32": np.float32, "INT32": np.int32, "INT64": np.int64}
@@ -367,5 +369,25 @@ def test_load_and_unload_refuse_what_they_cannot_do(
     with pytest.raises(InferenceServerException, match=r"Version 1 was refused: clean\.onnx"):
         client.load_model("photo-dae", OPERATOR)
     assert plain.post("/v2/repository/models/digits-gan/load").status_code == 200  # a body is not needed
+    with pytest.raises(InferenceServerException, match="There is no graph 'nonsense' in digits-gan"):
+        client.unload_model("digits-gan.nonsense", OPERATOR)
+    assert plain.post("/v1/generate", json={}).status_code == 200
     answer = plain.post("/v2/repository/models/digits-gan/unload", headers={"Authorization": "Bearer wrong"})
     assert answer.status_code == 401
+
+
+def test_a_call_that_has_begun_is_answered_by_an_unloaded_model(
+    operated: tuple[Path, triton.InferenceServerClient, httpx.Client],
+) -> None:
+    _, client, plain = operated
+    picture = png(1000, 1000, 3)
+    with ThreadPoolExecutor(1) as other, httpx.Client(base_url=plain.base_url, headers=OPERATOR, timeout=60) as slow:
+        call = other.submit(slow.post, "/v1/denoise", content=picture, headers={"content-type": "image/png"})
+        while "harmonium_queue_depth{" not in (text := plain.get("/metrics").text) or not re.search(
+            r'harmonium_queue_depth\{.*queue="pictures".*\} [1-9]', text
+        ):
+            assert not call.done()
+        client.unload_model("photo-dae", OPERATOR)
+        refused = plain.post("/v1/denoise", content=picture, headers={"content-type": "image/png"})
+        assert refused.status_code == 404
+        assert call.result().status_code == 200

@@ -87,6 +87,7 @@ class UNet(nn.Module):
 
     def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
         super().__init__()
+        self._made_of = planes, settings, told
         channels, blocks = settings.channels, settings.blocks
 
         def stage(scale: int) -> nn.Sequential:
@@ -164,6 +165,15 @@ class UNet(nn.Module):
         for module in self.modules():
             if isinstance(module, QuantisedConv):
                 module.settle()
+
+    def in_floats(self) -> UNet:
+        """The same without rounding: how far a network sees shows in small differences, which rounding makes large."""
+        planes, settings, told = self._made_of
+        if not settings.quantised:
+            return self
+        exact = UNet(planes, settings.model_copy(update={"quantised": False}), told=told)
+        exact.load_state_dict(self.state_dict(), strict=False)
+        return exact.to(self.tail.weight.device).eval()
 
     @torch.no_grad()
     def overlap(self, multiple: int, noise: float, sigma: Tensor | None) -> int:

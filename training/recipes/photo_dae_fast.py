@@ -1,6 +1,6 @@
 """photo-dae-fast: photo-dae with convolutions in 8-bit integers, trained on from its weights.
 
---set start=models/zoo/photo-dae/N begins with those; without, it takes as many steps as photo-dae.
+Begin with those, by --set start=models/zoo/photo-dae/N. From nothing it needs the steps of photo-dae, and its rates.
 """
 
 from training.data import free_photographs

@@ -14,11 +14,12 @@ export function start(section, model) {
     const json = { model: model(), seed: Number(get("seed").value), count: COUNT };
     if (get("class").value) json.class = get("class").value;
     if (get("truncation").value !== "1") json.truncation = Number(get("truncation").value);
-    tell(section, "v1/generate", { json, accept: "image/png", output: "samples.png" });
+    tell(section, "v1/generate", { json, accept: "application/json" });
     latest(async (signal) => {
       get("samples").classList.add("busy");
       try {
         const { images } = await (await call("v1/generate", { body: json, signal })).json();
+        if (signal.aborted) return;
         const named = get("class").value || "sample";
         get("samples").replaceChildren(
           ...images.map((image, place) =>
@@ -29,6 +30,7 @@ export function start(section, model) {
             }),
           ),
         );
+        get("drawn").textContent = `${images.length} pictures, of the seeds ${json.seed} to ${json.seed + COUNT - 1}.`;
       } finally {
         if (!signal.aborted) get("samples").classList.remove("busy");
       }
@@ -42,8 +44,8 @@ export function start(section, model) {
       const any = element("option", { value: "" }, "any");
       get("class").replaceChildren(any, ...classes.map((name) => element("option", { value: name }, name)));
       get("class").disabled = !classes.length;
+      queueMicrotask(draw); // it abandons this work, which is done
     });
-    draw();
   }
 
   get("class").addEventListener("change", draw);

@@ -18,6 +18,7 @@ export function start(section, model) {
   }
 
   function close() {
+    found(); // an answer that is late would open it again
     options.hidden = true;
     field.setAttribute("aria-expanded", "false");
     field.removeAttribute("aria-activedescendant");
@@ -100,7 +101,10 @@ export function start(section, model) {
       ...list.items.map((item) => {
         const button = element("button", { type: "button" }, "Like");
         button.setAttribute("aria-label", `I like ${named(item)}`);
-        button.addEventListener("click", () => like(item));
+        button.addEventListener("click", () => {
+          like(item);
+          chips.lastElementChild.firstElementChild.focus({ preventScroll: true }); // this button will be gone
+        });
         const about = [item.attributes?.year, (item.attributes?.genres ?? []).join(", ")].filter(Boolean).join(" · ");
         const why = (item.reasons ?? [])
           .filter((reason) => reason.gain > 0 && liked.has(reason.item))
@@ -113,6 +117,7 @@ export function start(section, model) {
     );
   }
 
+  options.addEventListener("mousedown", (event) => event.preventDefault()); // its scroll bar takes no focus
   field.addEventListener("input", suggest);
   field.addEventListener("blur", close);
   field.addEventListener("keydown", (event) => {

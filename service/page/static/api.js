@@ -9,7 +9,9 @@ export class Fault extends Error {
 
 const KEY = "harmonium-key";
 
+// Raises an error if the key has characters that no header can carry.
 export function keep(key) {
+  new Headers({ Authorization: key });
   sessionStorage.setItem(KEY, key);
 }
 
@@ -32,7 +34,8 @@ export async function call(path, { body, accept = "application/json", signal } =
   try {
     const problem = await answer.json();
     const first = problem.errors?.[0];
-    detail = first ? `${problem.title}: ${first.pointer} ${first.detail}` : problem.detail || problem.title;
+    const said = [problem.detail, problem.title, problem.reasons?.join("; ")].find(Boolean);
+    detail = first ? `${problem.title}: ${first.pointer} ${first.detail}` : said ?? detail;
   } catch {
     // what stands before the service may answer with something else
   }
@@ -40,21 +43,29 @@ export async function call(path, { body, accept = "application/json", signal } =
   throw new Fault(answer.status, detail);
 }
 
-// The newest work counts: `latest(work)` runs `work(signal)` and abandons what was asked for before.
+export function show(section, error) {
+  const fault = section.querySelector(".fault");
+  fault.textContent = error?.message ?? "";
+  fault.hidden = !error;
+  if (error && !(error instanceof Fault)) console.error(error);
+}
+
+// The newest work counts: `latest(work)` runs `work(signal)`, abandons what was asked for before, and tells whether it
+// came to its end. Without work it only abandons.
 export function newest(section) {
   let running;
   return async (work) => {
     running?.abort();
+    if (!work) return false;
     const mine = (running = new AbortController());
-    const fault = section.querySelector(".fault");
     try {
       await work(mine.signal);
-      if (!mine.signal.aborted) fault.hidden = true;
+      if (mine.signal.aborted) return false;
+      show(section);
+      return true;
     } catch (error) {
-      if (mine.signal.aborted) return;
-      fault.textContent = error.message;
-      fault.hidden = false;
-      if (!(error instanceof Fault)) console.error(error);
+      if (!mine.signal.aborted) show(section, error);
+      return false;
     }
   };
 }

@@ -76,12 +76,13 @@ export function start(section, model) {
 
   async function place() {
     if (!origin) return;
-    await drawing(async (signal) => {
+    const placed = await drawing(async (signal) => {
       const blob = await new Promise((done) => paper.toBlob(done, "image/png"));
       const path = `v1/encode?${new URLSearchParams({ model: model(), reconstruct: "true", invert: "false" })}`;
       const { encodings } = await (await call(path, { body: blob, signal })).json();
       tell(section, path, { file: "drawing.png", type: "image/png" });
       const { mean, anomaly } = encodings[0];
+      if (signal.aborted) return;
       origin = mean;
       across.value = 100 * below(mean[X]);
       down.value = 100 * below(mean[Y]);
@@ -89,13 +90,17 @@ export function start(section, model) {
         ` It looks odder than ${Math.round(100 * anomaly)} % of those the model is used to.`;
       get("oddness").textContent = `Your drawing has its place.${odd}`;
     });
-    move();
+    if (placed) move();
   }
 
   function wipe() {
     ink.fillStyle = "#000";
     ink.fillRect(0, 0, paper.width, paper.height);
     get("oddness").textContent = "Draw here.";
+    if (origin) {
+      origin = origin.map(() => 0);
+      move();
+    }
   }
 
   let last;
@@ -118,7 +123,7 @@ export function start(section, model) {
       act(event);
     });
     target.addEventListener("pointermove", (event) => target.hasPointerCapture(event.pointerId) && act(event));
-    target.addEventListener("pointerup", () => done?.());
+    target.addEventListener("lostpointercapture", () => done?.());
   }
 
   dragged(pad, follow);
@@ -129,9 +134,11 @@ export function start(section, model) {
   across.addEventListener("input", move);
   down.addEventListener("input", move);
   get("wipe").addEventListener("click", wipe);
-  wipe();
 
   function renew() {
+    origin = undefined; // it is of another model
+    drawing();
+    wipe();
     whole(async (signal) => {
       const { latent_size } = await facts(model(), signal);
       origin = new Array(latent_size).fill(0);

@@ -1,18 +1,18 @@
 // Photographs: one is chosen or dropped, cleaned, and shown before and after.
 
-import { call, newest, tell } from "./api.js";
+import { call, Fault, newest, show, tell } from "./api.js";
 
-const KINDS = ["image/png", "image/jpeg", "image/webp", "image/tiff"];
+const KINDS = ["image/png", "image/jpeg", "image/webp"]; // TIFF is cleaned as well, but no browser shows it
 
 export function start(section, model) {
   const get = (id) => section.querySelector(`#${id}`);
   const versus = get("versus"), before = get("before"), after = get("after"), drop = get("drop");
-  const latest = newest(section);
-  let photo, name, urls = [];
+  const latest = newest(section), facts = newest(section);
+  let photo, name, result;
 
   function clean() {
     if (!photo) return;
-    const strength = get("auto").checked ? "auto" : get("strength").value;
+    const strength = get("auto").checked || get("auto").disabled ? "auto" : get("strength").value;
     const query = new URLSearchParams({ model: model(), strength, amount: get("amount").value });
     const accept = photo.type === "image/jpeg" ? "image/jpeg" : "image/png";
     if (accept === "image/jpeg") query.set("quality", "95");
@@ -24,9 +24,10 @@ export function start(section, model) {
       const begun = performance.now();
       try {
         const answer = await call(`v1/denoise?${query}`, { body: photo, accept, signal });
-        const result = URL.createObjectURL(await answer.blob());
-        if (signal.aborted) return URL.revokeObjectURL(result);
-        urls.push(result);
+        const blob = await answer.blob();
+        if (signal.aborted) return;
+        URL.revokeObjectURL(result);
+        result = URL.createObjectURL(blob);
         after.src = get("keep").href = result;
         get("keep").download = output;
         get("keep").hidden = false;
@@ -46,16 +47,10 @@ export function start(section, model) {
 
   async function take(file, called) {
     if (!file) return;
-    const fault = section.querySelector(".fault");
-    if (!KINDS.includes(file.type)) {
-      fault.textContent = `${called} is no PNG, JPEG, WebP or TIFF.`;
-      fault.hidden = false;
-      return;
-    }
-    urls.forEach((url) => URL.revokeObjectURL(url));
-    urls = [URL.createObjectURL(file)];
+    if (!KINDS.includes(file.type)) return show(section, new Fault(0, `${called} is no PNG, JPEG or WebP.`));
+    URL.revokeObjectURL(before.src);
     [photo, name] = [file, called];
-    before.src = after.src = urls[0];
+    before.src = after.src = URL.createObjectURL(file);
     get("keep").hidden = true;
     versus.hidden = false;
     clean();
@@ -69,8 +64,11 @@ export function start(section, model) {
   get("line").addEventListener("input", (event) => versus.style.setProperty("--at", `${event.target.value}%`));
   get("photo").addEventListener("change", (event) => take(event.target.files[0], event.target.files[0]?.name));
   get("asters").addEventListener("click", async () => {
-    const file = await (await fetch("page/asters.webp")).blob();
-    await take(file, "asters.webp");
+    try {
+      await take(await (await call("page/asters.webp", { accept: "image/webp" })).blob(), "asters.webp");
+    } catch (error) {
+      show(section, error);
+    }
   });
   get("auto").addEventListener("change", (event) => {
     get("strength").disabled = event.target.checked;
@@ -92,5 +90,17 @@ export function start(section, model) {
     event.preventDefault();
     take(event.dataTransfer.files[0], event.dataTransfer.files[0]?.name);
   });
-  return clean;
+  // Some models find out for themselves what is wrong, and take no strength.
+  async function renew() {
+    await facts(async (signal) => {
+      const about = await (await call(`v1/models/${encodeURIComponent(model())}`, { signal })).json();
+      const strongest = about.tasks.find((task) => task.task === "denoise").sigma_max;
+      get("auto").disabled = strongest === null;
+      get("strength").disabled = strongest === null || get("auto").checked;
+      get("strength").max = strongest ?? 75;
+    });
+    clean();
+  }
+  renew();
+  return renew;
 }
