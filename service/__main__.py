@@ -46,6 +46,8 @@ def main() -> int:
     logs.begin(settings.log_level, settings.log_format)
     if keys.open:
         logging.getLogger("service").warning(OPEN, *claimed[0].getsockname()[:2])
+    else:
+        logging.getLogger("service").info("%s", keys.told())
     for name in configuration.unknown():
         logging.getLogger("service").warning("%s is no setting: nothing reads it", name)
     if settings.processes > 1:

@@ -47,7 +47,8 @@ class Guard:
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if SANE_ID.fullmatch(given) else secrets.token_hex(8)
         span = self._state.tracing.begin(headers)
-        logs.ABOUT.set(logs.About(request_id, span.trace_id))
+        about = logs.About(request_id, span.trace_id)
+        logs.ABOUT.set(about)
         clock = Clock(self._settings.deadline_seconds)
         body = Body(receive, self._state)
         told = {b"x-request-id": request_id, b"traceresponse": span.response()}
@@ -60,7 +61,7 @@ class Guard:
             if not accepted:
                 raise Draining("The service is stopping.")
             try:
-                self._state.keys.check(scope["path"], headers)
+                logs.ABOUT.set(about._replace(key=self._state.keys.check(scope["path"], headers)))
             except Problem:
                 await body.discard()  # or the connection would have to end with the answer
                 raise
@@ -85,8 +86,7 @@ class Guard:
             endpoint = self._endpoints.name(scope["path"])
             self._state.metrics.ended(endpoint, answer.outcome, spent, clock.spent)
             method, path, took = scope["method"], scope["path"], 1000 * spent
-            about = tracing.attributes(method, path, request_id, clock.spent)
-            span.end(f"{method} {endpoint}", answer.outcome, about)
+            span.end(f"{method} {endpoint}", answer.outcome, tracing.attributes(method, path, request_id, clock.spent))
             extra = {"method": method, "path": path, "status": answer.outcome, "milliseconds": round(took, 1)}
             log.debug("%s %s %a -> %s in %.1f ms", request_id, method, path, answer.outcome, took, extra=extra)
 

@@ -8,10 +8,12 @@ Form = Literal["console", "json"]
 
 
 class About(NamedTuple):
-    """The request at hand; `trace_id` is empty where there is no trace."""
+    """The request at hand. What is empty is not told: there may be no trace, or no key."""
 
     request_id: str
     trace_id: str
+    key: str = ""
+    """Its name."""
 
 
 ABOUT: ContextVar[About | None] = ContextVar("about", default=None)

@@ -37,7 +37,7 @@ class Refused:
     """It may be loaded although its folder stays as it is: when there is room, or an operator wants it again."""
 
 
-UNLOADED = Refused("an operator unloaded it; load puts it back", for_now=True)
+UNLOADED = Refused("an operator unloaded it", for_now=True)
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,8 @@ class Library:
         if not loaded:
             if refused:
                 number, reason = max(refused.items())
+                if shelf.state(name, number) == "unloaded":
+                    raise UnknownModel(f"{name} is not served now: {reason}.")
                 raise UnknownModel(f"No version of {name} can be served. Version {number} was refused: {reason}")
             names = [known for known in shelf.names() if shelf.loaded(known)]
             raise UnknownModel(f"There is no model {name!r}. Loaded: {', '.join(names) or 'none'}.")

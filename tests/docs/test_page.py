@@ -99,7 +99,7 @@ def test_a_photograph_before_and_after(page: Page, tmp_path: Path) -> None:
     expect(section.locator("#versus")).to_have_attribute("style", re.compile("--at: 0%"))
     section.get_by_label("Estimate the noise").uncheck()
     section.get_by_label("Strength").fill("40")
-    expect(section.get_by_text(re.compile("Noise of 40.0"))).to_be_visible(timeout=15_000)
+    expect(section.get_by_text(re.compile("Cleaned at strength 40 in"))).to_be_visible(timeout=15_000)
     with page.expect_download() as download:
         section.get_by_role("link", name="Save").click()
     assert download.value.suggested_filename == "clean.png"
@@ -190,7 +190,7 @@ def test_a_key_is_asked_for_and_then_used(browser: Browser, folder: Path, tmp_pa
     keys.write_text(f"page infer {hashlib.sha256(KEY.encode()).hexdigest()}\n")
     with serving(folder, keys=str(keys)) as (server, _), visit(browser, server.port, "/", 1280, refusals=True) as page:
         field = page.get_by_label("This service wants a key")
-        for wrong, told in (("nobody's", "The service does not know this key"), ("k“y", "A key has no such characters.")):
+        for wrong, told in (("nobody's", "The key is wrong."), ("k“y", "A key has no such characters.")):
             field.fill(wrong)
             page.get_by_role("button", name="Use it").click()
             expect(page.get_by_role("status")).to_contain_text(told)

@@ -334,9 +334,9 @@ def test_a_model_is_unloaded_and_loaded_again(
     client.unload_model(named, OPERATOR)
     refusal = plain.post("/v1/generate", json={"seed": 1})
     assert (refusal.status_code, refusal.json()["type"]) == (404, "/problems/unknown-model")
-    assert "an operator unloaded it; load puts it back" in refusal.json()["detail"]
+    assert refusal.json()["detail"] == "digits-gan is not served now: an operator unloaded it."
     (listed,) = [model for model in plain.get("/v1/models").json()["models"] if model["name"] == "digits-gan"]
-    assert [version["state"] for version in listed["versions"]] == ["refused"]
+    assert [version["state"] for version in listed["versions"]] == ["unloaded"]
     assert plain.get("/readyz").json()["ready"]  # it was somebody's choice
     entries = client.get_model_repository_index(OPERATOR)
     assert [one["state"] for one in entries if one["name"].startswith("digits-gan")] == ["UNAVAILABLE"]

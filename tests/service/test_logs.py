@@ -1,5 +1,6 @@
 """What the log says of a request, by a process of its own."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -42,3 +43,16 @@ def test_every_line_of_several_processes_is_one_object(zoo: Path, tmp_path: Path
     told = [line for line in service.lines if not line.startswith(("Harmonium", "Models", " "))]
     assert len(lines(told)) == len(told) > 0
     assert len({line["process"] for line in lines(told)}) == 3
+
+
+def test_lines_about_a_request_have_the_name_of_its_key(zoo: Path, tmp_path: Path) -> None:
+    (keys := tmp_path / "keys").write_text(f"shop infer {hashlib.sha256(b'secret').hexdigest()}\n")
+    with running(zoo, tmp_path, log_format="json", log_level="debug", keys=str(keys)) as service:
+        for headers in ({"x-api-key": "secret"}, {"x-api-key": "wrong"}):
+            httpx.get(f"http://127.0.0.1:{service.port}/v1/models", headers=headers)
+        service.until('"path": "/v1/models"', times=2)
+    told = lines(service.lines)
+    assert "keys: shop" in [line["message"] for line in told]
+    requests = [line for line in told if line.get("path") == "/v1/models"]
+    assert [(line["status"], line.get("key")) for line in requests] == [(200, "shop"), (401, None)]
+    assert "secret" not in service.said

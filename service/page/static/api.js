@@ -30,17 +30,33 @@ export async function call(path, { body, accept = "application/json", signal } =
     throw new Fault(0, "The service cannot be reached.");
   }
   if (answer.ok) return answer;
-  let detail = `The service answered ${answer.status}.`;
+  let problem = {};
   try {
-    const problem = await answer.json();
-    const first = problem.errors?.[0];
-    const said = [problem.detail, problem.title, problem.reasons?.join("; ")].find(Boolean);
-    detail = first ? `${problem.title}: ${first.pointer} ${first.detail}` : said ?? detail;
+    problem = await answer.json();
   } catch {
     // what stands before the service may answer with something else
   }
-  if (answer.status === 401 || answer.status === 403) document.getElementById("key").hidden = false;
-  throw new Fault(answer.status, detail);
+  if (answer.status === 401 || answer.status === 403) {
+    askForKey();
+    throw new Fault(answer.status, `${problem.title ?? "A key is needed"}.`);
+  }
+  const first = problem.errors?.[0];
+  const said = [problem.detail, problem.title, problem.reasons?.join("; ")].find(Boolean);
+  const detail = first ? `${problem.title}: ${first.pointer} ${first.detail}` : said;
+  throw new Fault(answer.status, detail ?? `The service answered ${answer.status}.`);
+}
+
+function askForKey() {
+  const form = document.getElementById("key");
+  if (!form.hidden) return;
+  form.hidden = false;
+  form.scrollIntoView({ block: "center" });
+  form.querySelector("input").focus({ preventScroll: true });
+}
+
+export async function factsOf(model, task, signal) {
+  const about = await (await call(`v1/models/${encodeURIComponent(model)}`, { signal })).json();
+  return about.tasks.find((one) => one.task === task);
 }
 
 export function show(section, error) {
@@ -86,16 +102,27 @@ export function steady(work) {
   };
 }
 
-// Shows the call that was just made, as curl makes it.
-export function tell(section, path, { json, file, type, accept, output } = {}) {
-  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-  const parts = ["curl", "-s", quoted(new URL(path, document.baseURI).href)];
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const whole = (path) => quoted(new URL(path, document.baseURI).href);
+
+// A call as curl makes it; one that is refused ends with an error.
+export function command(path, { json, file, type, accept, output } = {}) {
+  const parts = ["curl -sS --fail-with-body", whole(path)];
   if (sessionStorage.getItem(KEY)) parts.push("-H 'Authorization: Bearer YOUR-KEY'");
   if (json) parts.push("--json", quoted(JSON.stringify(json)));
   if (file) parts.push(`-H 'Content-Type: ${type}'`, "--data-binary", quoted(`@${file}`));
   if (accept) parts.push(`-H 'Accept: ${accept}'`);
   if (output) parts.push("-o", output);
-  section.querySelector(".call pre").textContent = parts.join(" ");
+  return parts.join(" ");
+}
+
+export function download(path) {
+  return `curl -sSO --fail ${whole(path)}`;
+}
+
+// Shows the commands of what was just called.
+export function tell(section, ...commands) {
+  section.querySelector(".call pre").textContent = commands.filter(Boolean).join("\n");
 }
 
 export function element(tag, properties = {}, ...children) {

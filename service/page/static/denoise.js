@@ -1,14 +1,15 @@
 // Photographs: one is chosen or dropped, cleaned, and shown before and after.
 
-import { call, Fault, newest, show, tell } from "./api.js";
+import { call, command, download, factsOf, Fault, newest, show, tell } from "./api.js";
 
 const KINDS = ["image/png", "image/jpeg", "image/webp"]; // TIFF is cleaned as well, but no browser shows it
+const SAMPLE = "page/asters.webp";
 
 export function start(section, model) {
   const get = (id) => section.querySelector(`#${id}`);
   const versus = get("versus"), before = get("before"), after = get("after"), drop = get("drop");
   const latest = newest(section), facts = newest(section);
-  let photo, name, result;
+  let photo, name, first, result;
 
   function clean() {
     if (!photo) return;
@@ -17,10 +18,9 @@ export function start(section, model) {
     const accept = photo.type === "image/jpeg" ? "image/jpeg" : "image/png";
     if (accept === "image/jpeg") query.set("quality", "95");
     const output = `clean.${accept.slice(6)}`;
-    tell(section, `v1/denoise?${query}`, { file: name, type: photo.type, accept, output });
+    tell(section, first, command(`v1/denoise?${query}`, { file: name, type: photo.type, accept, output }));
     latest(async (signal) => {
-      versus.classList.add("busy");
-      get("noise").textContent = "Cleaning …";
+      wait(true);
       const begun = performance.now();
       try {
         const answer = await call(`v1/denoise?${query}`, { body: photo, accept, signal });
@@ -32,28 +32,48 @@ export function start(section, model) {
         get("keep").download = output;
         get("keep").hidden = false;
         const level = answer.headers.get("X-Noise-Level");
-        const took = ((performance.now() - begun) / 1000).toFixed(1);
-        get("noise").textContent = level
-          ? `Noise of ${Number(level).toFixed(1)} on the scale from 0 to 255, gone in ${took} seconds.`
-          : `Cleaned in ${took} seconds.`;
+        const took = `in ${((performance.now() - begun) / 1000).toFixed(1)} seconds`;
+        get("noise").textContent =
+          strength === "auto" && level
+            ? `Noise of ${Number(level).toFixed(1)} on the scale from 0 to 255, gone ${took}.`
+            : strength === "auto" ? `Cleaned ${took}.` : `Cleaned at strength ${strength} ${took}.`;
       } catch (error) {
-        if (!signal.aborted) get("noise").textContent = "";
+        if (!signal.aborted) forget();
         throw error;
       } finally {
-        if (!signal.aborted) versus.classList.remove("busy");
+        if (!signal.aborted) wait(false);
       }
     });
   }
 
-  async function take(file, called) {
+  function wait(waits) {
+    versus.classList.toggle("busy", waits);
+    get("stop").hidden = !waits;
+    const size = before.naturalWidth ? ` ${((before.naturalWidth * before.naturalHeight) / 1e6).toFixed(1)} megapixels` : "";
+    if (waits) get("noise").textContent = `Cleaning${size} …`;
+  }
+
+  // Nothing stands beside what could not be cleaned.
+  function forget() {
+    photo = undefined;
+    versus.hidden = get("keep").hidden = true;
+    get("noise").textContent = "";
+  }
+
+  function take(file, called, how) {
     if (!file) return;
-    if (!KINDS.includes(file.type)) return show(section, new Fault(0, `${called} is no PNG, JPEG or WebP.`));
+    latest();
+    wait(false);
+    if (!KINDS.includes(file.type)) {
+      forget();
+      return show(section, new Fault(0, `${called} is no PNG, JPEG or WebP.`));
+    }
     URL.revokeObjectURL(before.src);
-    [photo, name] = [file, called];
+    [photo, name, first] = [file, called, how];
     before.src = after.src = URL.createObjectURL(file);
     get("keep").hidden = true;
     versus.hidden = false;
-    clean();
+    before.decode().catch(() => {}).then(clean); // what a browser cannot read is still for the service to judge
   }
 
   before.addEventListener("load", () => {
@@ -62,13 +82,21 @@ export function start(section, model) {
     versus.style.maxWidth = `${Math.min(Math.max(before.naturalWidth, 480), tall)}px`;
   });
   get("line").addEventListener("input", (event) => versus.style.setProperty("--at", `${event.target.value}%`));
-  get("photo").addEventListener("change", (event) => take(event.target.files[0], event.target.files[0]?.name));
+  get("photo").addEventListener("change", (event) => {
+    take(event.target.files[0], event.target.files[0]?.name);
+    event.target.value = ""; // the same one may be chosen again
+  });
   get("asters").addEventListener("click", async () => {
     try {
-      await take(await (await call("page/asters.webp", { accept: "image/webp" })).blob(), "asters.webp");
+      take(await (await call(SAMPLE, { accept: "image/webp" })).blob(), "asters.webp", download(SAMPLE));
     } catch (error) {
       show(section, error);
     }
+  });
+  get("stop").addEventListener("click", () => {
+    latest();
+    wait(false);
+    get("noise").textContent = "Stopped.";
   });
   get("auto").addEventListener("change", (event) => {
     get("strength").disabled = event.target.checked;
@@ -90,11 +118,11 @@ export function start(section, model) {
     event.preventDefault();
     take(event.dataTransfer.files[0], event.dataTransfer.files[0]?.name);
   });
+
   // Some models find out for themselves what is wrong, and take no strength.
   async function renew() {
     await facts(async (signal) => {
-      const about = await (await call(`v1/models/${encodeURIComponent(model())}`, { signal })).json();
-      const strongest = about.tasks.find((task) => task.task === "denoise").sigma_max;
+      const { sigma_max: strongest } = await factsOf(model(), "denoise", signal);
       get("auto").disabled = strongest === null;
       get("strength").disabled = strongest === null || get("auto").checked;
       get("strength").max = strongest ?? 75;

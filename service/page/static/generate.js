@@ -1,6 +1,6 @@
 // Samples of a generator, by class and seed.
 
-import { call, element, newest, tell } from "./api.js";
+import { call, command, element, factsOf, newest, tell } from "./api.js";
 
 const COUNT = 24;
 const SEEDS = 2 ** 31;
@@ -14,7 +14,7 @@ export function start(section, model) {
     const json = { model: model(), seed: Number(get("seed").value), count: COUNT };
     if (get("class").value) json.class = get("class").value;
     if (get("truncation").value !== "1") json.truncation = Number(get("truncation").value);
-    tell(section, "v1/generate", { json, accept: "application/json" });
+    tell(section, command("v1/generate", { json, accept: "application/zip", output: "samples.zip" }));
     latest(async (signal) => {
       get("samples").classList.add("busy");
       try {
@@ -37,10 +37,9 @@ export function start(section, model) {
     });
   }
 
-  async function renew() {
-    await latest(async (signal) => {
-      const about = await (await call(`v1/models/${encodeURIComponent(model())}`, { signal })).json();
-      const { classes } = about.tasks.find((task) => task.task === "generate");
+  function renew() {
+    latest(async (signal) => {
+      const { classes } = await factsOf(model(), "generate", signal);
       const any = element("option", { value: "" }, "any");
       get("class").replaceChildren(any, ...classes.map((name) => element("option", { value: name }, name)));
       get("class").disabled = !classes.length;

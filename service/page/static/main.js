@@ -8,22 +8,29 @@ import * as recommend from "./recommend.js";
 
 const SECTIONS = { recommend, denoise, plane, generate };
 const AGAIN = 3000;
+const form = document.getElementById("key");
+let filled = false;
 
-// The field for the key appears by itself where one is wanted.
-async function begin() {
+function tell(text, kind) {
   const status = document.getElementById("status");
+  status.textContent = text;
+  status.className = `status ${kind}`;
+}
+
+async function begin() {
   let models;
   try {
     const { models: ready } = await (await call("readyz")).json();
     ({ models } = await (await call("v1/models")).json());
-    status.textContent = `Ready with ${ready.length} models.`;
-    status.className = "status good";
+    tell(`Ready with ${ready.length} models.`, "good");
   } catch (error) {
-    status.textContent = error.message;
-    status.className = "status bad";
-    if (document.getElementById("key").hidden) setTimeout(begin, AGAIN);
+    tell(error.message, "bad");
+    if (form.hidden) setTimeout(begin, AGAIN);
     return;
   }
+  form.hidden = true;
+  if (filled) return;
+  filled = true;
   await Promise.all(Object.entries(SECTIONS).map(([id, section]) => fill(document.getElementById(id), section, models)));
 }
 
@@ -44,13 +51,13 @@ async function fill(section, { start, ordered = (choices) => choices }, models) 
   }
 }
 
-document.getElementById("key").addEventListener("submit", (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
   try {
     keep(document.getElementById("key-value").value);
-    location.reload();
+    begin();
   } catch {
-    document.getElementById("status").textContent = "A key has no such characters.";
+    tell("A key has no such characters.", "bad");
   }
 });
 begin();

@@ -1,6 +1,6 @@
 // A plane of a VAE's latent space: a point on it is a picture, and a picture has a place on it.
 
-import { call, newest, steady, tell } from "./api.js";
+import { call, command, factsOf, newest, steady, tell } from "./api.js";
 
 const SIDE = 15;
 const [X, Y] = [0, 1];
@@ -24,14 +24,11 @@ function below(z) {
   return z > 0 ? 1 - tail : tail;
 }
 
-async function facts(model, signal) {
-  const about = await (await call(`v1/models/${encodeURIComponent(model)}`, { signal })).json();
-  return about.tasks.find((task) => task.task === "generate");
-}
-
 // The fewer numbers a latent has, the more of them a plane shows.
 export async function ordered(choices) {
-  const sizes = await Promise.all(choices.map(async (model) => [model, (await facts(model.name)).latent_size]));
+  const sizes = await Promise.all(
+    choices.map(async (model) => [model, (await factsOf(model.name, "generate")).latent_size]),
+  );
   return sizes.sort((a, b) => a[1] - b[1]).map(([model]) => model);
 }
 
@@ -40,21 +37,27 @@ export function start(section, model) {
   const pad = get("pad"), across = get("across"), down = get("down"), paper = get("paper");
   const ink = paper.getContext("2d");
   const whole = newest(section), drawing = newest(section);
-  let origin, picture;
+  let origin, picture, encoded;
+
+  function at(x, y) {
+    const latent = [...origin];
+    [latent[X], latent[Y]] = [quantile(x), quantile(y)];
+    return latent.map((number) => Number(number.toFixed(3)));
+  }
 
   function mark() {
-    const point = get("point");
-    point.style.left = `${across.value}%`;
-    point.style.top = `${down.value}%`;
+    get("point").style.left = `${across.value}%`;
+    get("point").style.top = `${down.value}%`;
+    for (const slider of [across, down]) {
+      slider.setAttribute("aria-valuetext", quantile(slider.value / 100).toFixed(2));
+    }
   }
 
   const walk = steady(() =>
     drawing(async (signal) => {
-      const latent = [...origin];
-      latent[X] = quantile(across.value / 100);
-      latent[Y] = quantile(down.value / 100);
-      const json = { model: model(), latents: [latent.map((number) => Number(number.toFixed(3)))] };
-      tell(section, "v1/generate", { json, accept: "image/png", output: "picture.png" });
+      const json = { model: model(), latents: [at(across.value / 100, down.value / 100)] };
+      const decoding = command("v1/generate", { json, accept: "image/png", output: "picture.png" });
+      tell(section, encoded, decoding);
       const blob = await (await call("v1/generate", { body: json, accept: "image/png", signal })).blob();
       if (signal.aborted) return;
       URL.revokeObjectURL(picture);
@@ -74,31 +77,53 @@ export function start(section, model) {
     move();
   }
 
+  // The plane through the origin, or through a drawing where a latent has more numbers than the plane shows.
+  function backdrop() {
+    return whole(async (signal) => {
+      const quantiles = [...Array(SIDE).keys()].map((place) => (place + 0.5) / SIDE);
+      const plane = origin.some(Boolean)
+        ? { latents: quantiles.flatMap((y) => quantiles.map((x) => at(x, y))) }
+        : { lattice: { size: SIDE, x: X, y: Y } };
+      const body = { model: model(), ...plane };
+      const sheet = await (await call("v1/generate", { body, accept: "image/png", signal })).blob();
+      if (signal.aborted) return;
+      URL.revokeObjectURL(get("lattice").src);
+      get("lattice").src = URL.createObjectURL(sheet);
+    });
+  }
+
   async function place() {
     if (!origin) return;
     const placed = await drawing(async (signal) => {
       const blob = await new Promise((done) => paper.toBlob(done, "image/png"));
       const path = `v1/encode?${new URLSearchParams({ model: model(), reconstruct: "true", invert: "false" })}`;
       const { encodings } = await (await call(path, { body: blob, signal })).json();
-      tell(section, path, { file: "drawing.png", type: "image/png" });
-      const { mean, anomaly } = encodings[0];
       if (signal.aborted) return;
-      origin = mean;
+      encoded = command(path, { file: "drawing.png", type: "image/png" });
+      get("save").href = paper.toDataURL("image/png");
+      get("save").hidden = false;
+      const { mean, anomaly } = encodings[0];
+      origin = mean.map((number, axis) => (axis === X || axis === Y ? 0 : number));
       across.value = 100 * below(mean[X]);
       down.value = 100 * below(mean[Y]);
       const odd = anomaly === undefined || anomaly === null ? "" :
         ` It looks odder than ${Math.round(100 * anomaly)} % of those the model is used to.`;
       get("oddness").textContent = `Your drawing has its place.${odd}`;
     });
-    if (placed) move();
+    if (!placed) return;
+    if (origin.length > 2) await backdrop();
+    move();
   }
 
   function wipe() {
     ink.fillStyle = "#000";
     ink.fillRect(0, 0, paper.width, paper.height);
     get("oddness").textContent = "Draw here.";
-    if (origin) {
+    get("save").hidden = true;
+    encoded = undefined;
+    if (origin?.some(Boolean)) {
       origin = origin.map(() => 0);
+      backdrop();
       move();
     }
   }
@@ -106,7 +131,10 @@ export function start(section, model) {
   let last;
   function stroke(event) {
     const box = paper.getBoundingClientRect();
-    const to = [((event.clientX - box.left) * paper.width) / box.width, ((event.clientY - box.top) * paper.height) / box.height];
+    const to = [
+      ((event.clientX - box.left) * paper.width) / box.width,
+      ((event.clientY - box.top) * paper.height) / box.height,
+    ];
     ink.strokeStyle = "#fff";
     ink.lineWidth = 18;
     ink.lineCap = ink.lineJoin = "round";
@@ -115,6 +143,18 @@ export function start(section, model) {
     ink.lineTo(...to);
     ink.stroke();
     last = to;
+  }
+
+  // A picture from a file, for who cannot draw here.
+  async function load(file) {
+    if (!file) return;
+    const bitmap = await createImageBitmap(file).catch(() => undefined);
+    if (!bitmap) return (get("oddness").textContent = `${file.name} is no picture that this browser reads.`);
+    wipe();
+    const scale = Math.min(paper.width / bitmap.width, paper.height / bitmap.height);
+    const [width, height] = [bitmap.width * scale, bitmap.height * scale];
+    ink.drawImage(bitmap, (paper.width - width) / 2, (paper.height - height) / 2, width, height);
+    await place();
   }
 
   function dragged(target, act, done) {
@@ -134,21 +174,17 @@ export function start(section, model) {
   across.addEventListener("input", move);
   down.addEventListener("input", move);
   get("wipe").addEventListener("click", wipe);
+  get("sketch").addEventListener("change", (event) => load(event.target.files[0]));
 
-  function renew() {
+  async function renew() {
     origin = undefined; // it is of another model
     drawing();
     wipe();
-    whole(async (signal) => {
-      const { latent_size } = await facts(model(), signal);
-      origin = new Array(latent_size).fill(0);
-      const json = { model: model(), lattice: { size: SIDE, x: X, y: Y } };
-      const sheet = await (await call("v1/generate", { body: json, accept: "image/png", signal })).blob();
-      if (signal.aborted) return;
-      URL.revokeObjectURL(get("lattice").src);
-      get("lattice").src = URL.createObjectURL(sheet);
-      move();
+    const known = await whole(async (signal) => {
+      const { latent_size } = await factsOf(model(), "generate", signal);
+      if (!signal.aborted) origin = new Array(latent_size).fill(0);
     });
+    if (known && (await backdrop())) move();
   }
   renew();
   return renew;

@@ -1,17 +1,18 @@
 // Films: a search with suggestions, what is liked, and the list with its reasons.
 
-import { call, element, newest, tell } from "./api.js";
+import { call, command, element, newest, show, tell } from "./api.js";
 
 const COUNT = 12;
 
 export function start(section, model) {
   const field = section.querySelector("#film");
   const options = section.querySelector("#film-options");
+  const none = section.querySelector("#film-none");
   const chips = section.querySelector("#liked");
   const films = section.querySelector("#films");
   const latest = newest(section), found = newest(section);
   const liked = new Map();
-  let shown = [], at = -1;
+  let shown = [], at = -1, hurried = false;
 
   function named({ title, attributes }) {
     return attributes?.year ? `${title} (${attributes.year})` : title;
@@ -20,27 +21,32 @@ export function start(section, model) {
   function close() {
     found(); // an answer that is late would open it again
     options.hidden = true;
+    none.textContent = "";
     field.setAttribute("aria-expanded", "false");
     field.removeAttribute("aria-activedescendant");
     at = -1;
+    hurried = false;
   }
 
   function point(place) {
     at = place;
     [...options.children].forEach((option, number) => option.setAttribute("aria-selected", number === at));
-    if (at >= 0) {
-      field.setAttribute("aria-activedescendant", options.children[at].id);
-      options.children[at].scrollIntoView({ block: "nearest" });
-    }
+    if (at < 0) return field.removeAttribute("aria-activedescendant");
+    field.setAttribute("aria-activedescendant", options.children[at].id);
+    options.children[at].scrollIntoView({ block: "nearest" });
   }
 
   function suggest() {
     const query = field.value.trim();
-    if (!query) return close();
+    if (!query) {
+      show(section);
+      return close();
+    }
     found(async (signal) => {
       const path = `v1/models/${encodeURIComponent(model())}/items?limit=8&query=${encodeURIComponent(query)}`;
       const { items } = await (await call(path, { signal })).json();
       if (signal.aborted) return;
+      if (hurried && items.length) return like(items[0]);
       shown = items;
       options.replaceChildren(
         ...items.map((item, place) => {
@@ -48,14 +54,12 @@ export function start(section, model) {
             element("small", {}, item.attributes?.year ?? ""));
           option.setAttribute("role", "option");
           option.setAttribute("aria-selected", "false");
-          option.addEventListener("mousedown", (event) => {
-            event.preventDefault();
-            like(item);
-          });
+          option.addEventListener("click", () => like(item));
           return option;
         }),
       );
       options.hidden = !items.length;
+      none.textContent = items.length ? "" : "No film fits.";
       field.setAttribute("aria-expanded", String(!options.hidden));
       point(items.length ? 0 : -1);
     });
@@ -83,22 +87,22 @@ export function start(section, model) {
     );
     latest(async (signal) => {
       const json = { model: model(), users: [{ liked: [...liked.keys()] }], count: COUNT, reasons: true };
-      tell(section, "v1/recommend", { json });
+      tell(section, command("v1/recommend", { json }));
       films.classList.add("busy");
       try {
         const answer = await (await call("v1/recommend", { body: json, signal })).json();
-        show(answer.users[0]);
+        list(answer.users[0]);
       } finally {
-        films.classList.remove("busy");
+        if (!signal.aborted) films.classList.remove("busy");
       }
     });
   }
 
-  function show(list) {
+  function list({ source, total, items }) {
     section.querySelector("#list-title").textContent =
-      list.source === "popularity" ? "What many liked, to begin with:" : `The best of ${list.total} films for you:`;
+      source === "popularity" ? "What many liked, to begin with:" : `The best of ${total} films for you:`;
     films.replaceChildren(
-      ...list.items.map((item) => {
+      ...items.map((item) => {
         const button = element("button", { type: "button" }, "Like");
         button.setAttribute("aria-label", `I like ${named(item)}`);
         button.addEventListener("click", () => {
@@ -117,23 +121,21 @@ export function start(section, model) {
     );
   }
 
-  options.addEventListener("mousedown", (event) => event.preventDefault()); // its scroll bar takes no focus
+  options.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
   field.addEventListener("input", suggest);
   field.addEventListener("blur", close);
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") close();
-    if (options.hidden) return;
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    if (event.key === "Escape") return close();
+    if (event.key === "Enter") {
       event.preventDefault();
-      point((at + (event.key === "ArrowDown" ? 1 : shown.length - 1)) % shown.length);
-    } else if (event.key === "Enter" && at >= 0) {
+      if (!options.hidden && at >= 0) like(shown[at]);
+      else hurried = true; // the first of what is being looked for
+    } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      like(shown[at]);
+      if (options.hidden) suggest();
+      else point((at + (event.key === "ArrowDown" ? 1 : shown.length - 1)) % shown.length);
     }
   });
   renew();
-  return () => {
-    liked.clear();
-    renew();
-  };
+  return renew;
 }
