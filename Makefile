@@ -25,7 +25,7 @@ check: .venv/dev  ## check code, types and the files of docker/, without an engi
 	docker/check-compose.sh
 
 test: check  ## install what tests and training need and run all checks and tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 train: .venv/dev  ## install what training needs and show the recipes
 	.venv/bin/python -m training list

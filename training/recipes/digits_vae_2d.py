@@ -13,11 +13,12 @@ RECIPE = Recipe(
     settings=VaeSettings(
         latent_size=2,
         batch_size=128,
-        steps=6_000,
+        steps=4_000,
         learning_rate=2e-3,
         warmup_steps=200,
         clip_norm=200.0,
         ema=0.999,
+        precision="bfloat16",
     ),
     evaluate=encoder.evaluate,
     not_for="Finding or telling apart digits: two numbers keep too little of a picture. digits-vae has 24 of them.",
