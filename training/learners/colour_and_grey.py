@@ -50,7 +50,7 @@ class ColourAndGrey(Learner[UNetSettingsT]):
             return image, *(torch.linspace(0.01, strongest, rows) for strongest in sigma)
 
         # Rounded to integers, a value between two may fall either way, and moves some pixels a little.
-        tolerance = 5e-3 if self.settings.quantised else 1e-4
+        tolerance = 1e-2 if self.settings.quantised else 1e-4
         return {
             name: Export(network, [example(planes, *size) for size in SIZES], {"clean": tolerance})
             for name, network, planes in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
