@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from models.manifest import Encode
@@ -94,13 +95,15 @@ def _units(mean: NDArray[np.float32], log_variance: NDArray[np.float32]) -> Figu
 def _plane(mean: NDArray[np.float32], data: Pictures) -> Figure:
     figure, (panel,) = plot.panels(height=5.5)
     points, labels = mean[:SCATTERED], data.test.labels[:SCATTERED]
-    for label, name in enumerate(data.classes):
-        own = points[labels == label]
+    for place, name in enumerate(data.classes):
+        own = points[labels == place]
         if len(own):
-            colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
+            colour = CLASS_COLOURS[place % len(CLASS_COLOURS)]
             panel.scatter(own[:, 0], own[:, 1], s=6, color=colour, alpha=0.8, linewidths=0)
             x, y = np.median(own, axis=0)
-            panel.annotate(name, (x, y), color=colour, fontsize=13, fontweight="bold", ha="center")
+            # In white outlines, or the points of other classes would hide it.
+            label = panel.annotate(name, (x, y), color=colour, fontsize=15, fontweight="bold", ha="center", zorder=5)
+            label.set_path_effects([withStroke(linewidth=4, foreground="white")])
     panel.set(xlabel="first number of the code", ylabel="second")
     panel.set_aspect("equal", adjustable="datalim")
     return Figure(

@@ -14,7 +14,7 @@ from training.metrics import principal
 Rows = NDArray[np.float64]
 IMPORTANCE = 5_000
 """Latent samples a picture of the importance-weighted bound."""
-BOUNDED = 20
+BOUNDED = 50
 """One in so many of the test pictures has its bound computed: it takes as long as the rest of a run's figures."""
 
 
