@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+SECONDS ?= 60
 PIP := .venv/bin/pip --disable-pip-version-check install --quiet
 LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml
 TORCH := torch==2.13.0
@@ -7,7 +8,7 @@ NO_TORCH := --excludes requirements/torch-cuda.txt --no-emit-package torch
 SBOM := PYTHONWARNINGS=ignore .venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible
 IMAGE := docker build -f docker/Dockerfile --build-arg REVISION=$$(git describe --always --abbrev=40 --exclude '*' --dirty=+)
 
-.PHONY: help serve check test train format openapi screenshots lock images image-check sbom adopt clean
+.PHONY: help serve check test train format openapi screenshots lock images image-check fuzz sbom adopt clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +25,7 @@ check: .venv/dev  ## check code, types and the files of docker/, without an engi
 	docker/check-compose.sh
 
 test: check  ## install what tests and training need and run all checks and tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile
 
 train: .venv/dev  ## install what training needs and show the recipes
 	.venv/bin/python -m training list
@@ -43,7 +44,8 @@ lock: .venv  ## resolve the pins of pyproject.toml into hashed lock files, for e
 	$(PIP) uv==0.13.9
 	$(LOCK) --extra cpu -o requirements/serve.txt
 	$(LOCK) --extra gpu -c requirements/serve.txt -o requirements/gpu.txt
-	$(LOCK) $(NO_TORCH) --extra training --extra dev -c requirements/serve.txt -o requirements/dev.txt
+	$(LOCK) $(NO_TORCH) --extra training --extra tracing --extra dev -c requirements/serve.txt -o requirements/dev.txt
+	$(LOCK) --extra cpu --extra tracing -c requirements/dev.txt -o requirements/tracing.txt
 	$(LOCK) $(NO_TORCH) --extra training -c requirements/dev.txt -o requirements/train.txt
 
 images:  ## build the images harmonium:cpu and harmonium:gpu with Docker
@@ -52,6 +54,12 @@ images:  ## build the images harmonium:cpu and harmonium:gpu with Docker
 
 image-check: .venv/dev  ## build the images, run them as docker-compose.yml says, and look at what they do, under load
 	docker/image-check.sh
+
+fuzz: .venv/dev  ## feed what reads bytes from outside with bytes that reach ever more of it, SECONDS each; findings are in var/fuzz
+	$(PIP) atheris==3.0.0
+	for target in picture tensor manifest graph sample items; do \
+	    .venv/bin/python -m tests.robustness.fuzz $$target var/fuzz $(SECONDS) || exit 1; \
+	done
 
 sbom: .venv  ## list what each image installs, as CycloneDX in var/sbom
 	$(PIP) cyclonedx-bom==7.5.0

@@ -30,6 +30,7 @@ class Served:
     def __init__(self, pid: int, connection: http.client.HTTPConnection) -> None:
         self._process = Path(f"/proc/{pid}")
         self._connection = connection
+        self.port = connection.port
 
     def get(self, path: str) -> Any:
         """What a GET is answered with."""

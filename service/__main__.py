@@ -43,9 +43,11 @@ def main() -> int:
     except listening.CannotListen as error:
         print(error, file=sys.stderr)
         return 1
-    logs.begin(settings.log_level)
+    logs.begin(settings.log_level, settings.log_format)
     if keys.open:
         logging.getLogger("service").warning(OPEN, *claimed[0].getsockname()[:2])
+    else:
+        logging.getLogger("service").info("%s", keys.told())
     for name in configuration.unknown():
         logging.getLogger("service").warning("%s is no setting: nothing reads it", name)
     if settings.processes > 1:

@@ -7,10 +7,24 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from service.api import denoise, docs, encode, generate, health, inference, items, metrics, models, recommend, schema
+from service.api import (
+    denoise,
+    docs,
+    encode,
+    generate,
+    health,
+    inference,
+    items,
+    metrics,
+    models,
+    page,
+    recommend,
+    schema,
+)
 from service.endpoints import Endpoints
 from service.guard import Guard
 from service.media import tensors
@@ -19,14 +33,35 @@ from service.runtime.room import return_large_blocks
 from service.state import State
 
 VERSION = "0.1.0"
+CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": [
+        *("Authorization", "Content-Type", "Inference-Header-Content-Length", "Traceparent", "Tracestate"),
+        *("X-API-Key", "X-Request-Id"),
+    ],
+    "expose_headers": [
+        "Inference-Header-Content-Length",
+        *("Retry-After", "Server-Timing", "Traceresponse", "X-Model", "X-Model-Version", "X-Noise-Level"),
+        *("X-Request-Id", "X-Seed"),
+    ],
+}
+"""What pages of the sites that may call can send, and see of the answers."""
 
 
 class Files(StaticFiles):
-    """Whole files: Starlette refuses a wrong range in plain text, and nobody needs a right one."""
+    """Whole files: Starlette refuses a wrong range in plain text, and nobody needs a right one.
+
+    A browser asks whether they have changed, or a page would run with the scripts of the release before.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [pair for pair in scope["headers"] if pair[0] != b"range"]
         await super().__call__({**scope, "headers": headers}, receive, send)
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 class Harmonium(FastAPI):
@@ -41,6 +76,7 @@ class Harmonium(FastAPI):
                 encode.EncodeRequest,
                 generate.GenerateRequest,
                 tensors.InferRequest,
+                inference.RepositoryRequest,
             ]
             self.openapi_schema = schema.document(self, bodies)
         return self.openapi_schema
@@ -58,6 +94,7 @@ def create_app(state: State) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await scanning
         state.pool.close()
+        await asyncio.to_thread(state.tracing.close)
 
     app = Harmonium(
         title="Harmonium",
@@ -68,13 +105,16 @@ def create_app(state: State) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.service = state
+    app.mount("/page", Files(directory=page.FOLDER / "static"))
     app.mount("/docs/static", Files(packages=[("fastapi_offline", "static")]))
     routes = [*app.routes]
-    for endpoint in (recommend, denoise, encode, generate, models, items, inference, health, metrics, docs):
+    for endpoint in (recommend, denoise, encode, generate, models, items, inference, health, metrics, docs, page):
         app.include_router(endpoint.router)
         routes += endpoint.router.routes
     app.add_exception_handler(HTTPException, _refuse)
     app.add_middleware(Guard, state=state, endpoints=Endpoints(routes))
+    if state.settings.origins:  # outermost: refusals need its headers too, or no page sees them
+        app.add_middleware(CORSMiddleware, allow_origins=state.settings.origins, **CORS)
     return app
 
 

@@ -1,4 +1,4 @@
-"""The outermost layer of our own: every request passes it, and no exception does.
+"""The outermost layer of our own: every request passes it but those that browsers send ahead, and no exception does.
 
 It gives the request its id and its clock, has its body collected, turns every Problem into
 its answer and every other exception into a 500, and ends the work when the deadline passes
@@ -16,6 +16,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs, tracing
 from service.body import Body, CallerLeft
 from service.endpoints import Endpoints
 from service.problems import MEDIA_TYPE, Deadline, Draining, Internal, Problem
@@ -45,9 +46,13 @@ class Guard:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if SANE_ID.fullmatch(given) else secrets.token_hex(8)
+        span = self._state.tracing.begin(headers)
+        about = logs.About(request_id, span.trace_id)
+        logs.ABOUT.set(about)
         clock = Clock(self._settings.deadline_seconds)
         body = Body(receive, self._state)
-        answer = Answer(send, request_id, clock, body, self._state, protocol=scope["path"].startswith("/v2"))
+        told = {b"x-request-id": request_id, b"traceresponse": span.response()}
+        answer = Answer(send, told, clock, body, self._state, protocol=scope["path"].startswith("/v2"))
         scope.setdefault("state", {})["clock"] = clock
         accepted = scope["path"] in PROBES or not self._state.draining
         if accepted:
@@ -56,7 +61,7 @@ class Guard:
             if not accepted:
                 raise Draining("The service is stopping.")
             try:
-                self._state.keys.check(scope["path"], headers)
+                logs.ABOUT.set(about._replace(key=self._state.keys.check(scope["path"], headers)))
             except Problem:
                 await body.discard()  # or the connection would have to end with the answer
                 raise
@@ -80,8 +85,10 @@ class Guard:
             spent = time.perf_counter() - start
             endpoint = self._endpoints.name(scope["path"])
             self._state.metrics.ended(endpoint, answer.outcome, spent, clock.spent)
-            path, took = scope["path"], 1000 * spent
-            log.debug("%s %s %a -> %s in %.1f ms", request_id, scope["method"], path, answer.outcome, took)
+            method, path, took = scope["method"], scope["path"], 1000 * spent
+            span.end(f"{method} {endpoint}", answer.outcome, tracing.attributes(method, path, request_id, clock.spent))
+            extra = {"method": method, "path": path, "status": answer.outcome, "milliseconds": round(took, 1)}
+            log.debug("%s %s %a -> %s in %.1f ms", request_id, method, path, answer.outcome, took, extra=extra)
 
     async def _answer(self, scope: Scope, receive: Receive, body: bytes, answer: "Answer", clock: Clock) -> None:
         left = asyncio.ensure_future(_until_left(receive))
@@ -118,10 +125,14 @@ class Guard:
 class Answer:
     """The way back: adds the headers that every answer has, and knows whether one has begun."""
 
-    def __init__(self, send: Send, request_id: str, clock: Clock, body: Body, state: State, *, protocol: bool) -> None:
-        """`protocol` is of clients that speak the Open Inference Protocol."""
+    def __init__(
+        self, send: Send, told: dict[bytes, str], clock: Clock, body: Body, state: State, *, protocol: bool
+    ) -> None:
+        """`told` are headers, empty ones left out; `protocol` is of clients that speak the Open Inference Protocol."""
+        self._id = told[b"x-request-id"]
+        self._told = [(name, value.encode()) for name, value in told.items() if value]
         self._protocol = protocol
-        self._send, self._id, self._clock, self._body, self._state = send, request_id, clock, body, state
+        self._send, self._clock, self._body, self._state = send, clock, body, state
         self.begun = False
         self.outcome = LEFT
         """The status that was sent; of an answer that was not finished, the one that tells why."""
@@ -129,8 +140,7 @@ class Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun, self.outcome = True, message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._id.encode())]
-            message["headers"].append((b"x-content-type-options", b"nosniff"))
+            message["headers"] = [*message.get("headers", ()), *self._told, (b"x-content-type-options", b"nosniff")]
             if self._clock.spent:
                 message["headers"].append((b"server-timing", self._clock.server_timing().encode()))
             if self._state.leaving or self._state.draining or not self._body.complete:

@@ -69,15 +69,21 @@ class Keys:
         """Whether calls need no key."""
         return self._path is None
 
-    def check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
-        """Let a call of `path` pass, by its headers with their names in small letters.
+    def told(self) -> str:
+        """Whose they are, for the log."""
+        return f"keys: {', '.join(key.name for key in self._keys) or 'none, so nobody may call'}"
+
+    def check(self, path: str, headers: Mapping[bytes, bytes]) -> str:
+        """The name of the key that lets a call of `path` pass, by its headers with their names in small letters.
+
+        Empty where none is needed.
 
         Raises:
             KeyMissing, KeyWrong, ScopeMissing.
         """
         scope = scope_of(path)
         if scope is None or (self.open and scope == "infer"):
-            return
+            return ""
         if self.open:
             detail = (
                 "Only a key of the scope admin may do this, and there are no keys: HARMONIUM_KEYS names their file."
@@ -92,8 +98,10 @@ class Keys:
         found = [key for key in self._keys if hmac.compare_digest(key.digest, digest)]
         if not found:
             raise KeyWrong
-        if not any(scope in key.scopes for key in found):
+        able = [key for key in found if scope in key.scopes]
+        if not able:
             raise ScopeMissing(f"The key {found[0].name} has not the scope {scope}, which this call needs.")
+        return able[0].name
 
     def _renew(self) -> None:
         assert self._path is not None
@@ -109,7 +117,7 @@ class Keys:
             self._fault = str(error)
         else:
             self._fault = ""
-            log.info("keys: %s", ", ".join(key.name for key in self._keys) or "none, so nobody may call")
+            log.info("%s", self.told())
 
 
 def read(path: Path) -> tuple[Key, ...]:

@@ -82,10 +82,11 @@ def queued(sock: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def url(sock: socket.socket) -> str:
-    """What to type into a browser."""
+def greeting(sock: socket.socket) -> str:
+    """What to type into a browser: the page to try the calls on, and that of all their fields."""
     host, port = sock.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{address}/ and {address}/docs"
 
 
 def _bound(family: int, address: tuple[str | int, ...], *options: int) -> socket.socket:

@@ -98,7 +98,7 @@ class Server(uvicorn.Server):
 
     def greet(self, models: str) -> None:
         """Say where the service is and what it has."""
-        print(f"Harmonium: {listening.url(self.servers[0].sockets[0])}/docs\n{models}", flush=True)
+        print(f"Harmonium: {listening.greeting(self.servers[0].sockets[0])}\n{models}", flush=True)
 
     async def _greet(self) -> None:
         await self.state.library.scanned.wait()

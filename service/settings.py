@@ -1,6 +1,7 @@
 """Every setting of the service: read once from HARMONIUM_* variables, never changed."""
 
 import os
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,10 @@ import models
 from service import limits
 
 PREFIX = "HARMONIUM_"
+ORIGIN = re.compile(
+    r"(?!http://.*:80$|https://.*:443$)https?://[a-z0-9.\-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?"
+)
+"""As browsers send it: in small letters, without the port that is the scheme's own."""
 MOST_USERS = 4096
 MOST_RATINGS = 100_000
 MOST_IMAGES = 4096
@@ -136,6 +141,20 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least serious message that is logged; `debug` logs every request."""
 
+    log_format: Literal["console", "json"] = "console"
+    """Lines to read, or with `json` an object for each, with the id and the trace of the request at hand."""
+    cors_origins: str = ""
+    """Sites whose pages may call from a browser, such as `https://a.example,https://b.example`; `*`: all of them."""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: str) -> str:
+        for origin in filter(None, origins.split(",")):
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                right = "write https://HOST or https://HOST:PORT in small letters, without a path or port 443"
+                raise ValueError(f"{origin!r} is no origin: {right}")
+        return origins
+
     @field_validator("workers")
     @classmethod
     def _share_a_port(cls, workers: int) -> int:
@@ -165,6 +184,11 @@ class Settings(BaseSettings):
     def folders(self) -> list[Path]:
         """The model folders as absolute paths."""
         return [ROOT / Path(part).expanduser() for part in self.models.split(os.pathsep) if part]
+
+    @property
+    def origins(self) -> list[str]:
+        """What `cors_origins` names."""
+        return [origin for origin in self.cors_origins.split(",") if origin]
 
     @property
     def defaults(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service import limits
+from service import limits, tracing
 from service.keys import Keys
 from service.metrics import Metrics, Shared
 from service.runtime.library import Library
@@ -11,15 +11,16 @@ from service.settings import Settings
 
 
 class State:
-    """Made before the loop runs: nothing is loaded yet, no thread is started."""
+    """Made before the loop runs: nothing is loaded yet, no thread is started but that which sends spans."""
 
     def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
         """`shared` is where the processes of one port keep their metrics."""
         self.settings = settings
         self.metrics = Metrics(shared)
         self.keys = Keys(settings.keys_file)
+        self.tracing = tracing.start()
         self.metrics.memory_limit.set(limits.memory() or 0)  # read once, as all that follows from it
-        self.library = Library(settings, self.metrics)
+        self.library = Library(settings, self.metrics, shared and shared.folder)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels)
         self.leaving = False

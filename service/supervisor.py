@@ -172,7 +172,7 @@ class Supervisor:
     def _greet(self, models: str) -> None:
         if not self._greeted and self._serving == self._settings.processes:
             self._greeted = True
-            print(f"Harmonium: {listening.url(self._port[0])}/docs\n{models}", flush=True)
+            print(f"Harmonium: {listening.greeting(self._port[0])}\n{models}", flush=True)
 
     def _kill(self) -> None:
         for worker in self._workers:

@@ -67,7 +67,7 @@ def main() -> None:
     """Serve on the sockets of the command line."""
     parent = os.getppid()
     settings = configuration.read()
-    logs.begin(settings.log_level)
+    logs.begin(settings.log_level, settings.log_format)
     folder, place, *descriptors = sys.argv[1:]
     control, *sockets = (socket.socket(fileno=int(number)) for number in descriptors)
     worker = Worker(settings, Shared(Path(folder), int(place)), control)

@@ -16,7 +16,7 @@ from service.api import call, schema, sent
 from service.media import arrays, pictures
 from service.media.negotiation import JPEG, JSON, NPY, PNG, WEBP
 from service.media.picture import Header, Picture
-from service.problems import Fault, InvalidFields, NotAcceptable
+from service.problems import Fault, InvalidFields, NotAcceptable, PictureTooLarge
 from service.runtime import restore
 from service.runtime.model import Model
 from service.runtime.turns import Turns
@@ -92,8 +92,11 @@ async def denoise(request: Request) -> Response:
         )
         raise InvalidFields([Fault("/strength", detail)])
     found = await sent.look(request, kind, options.images if isinstance(options, DenoiseRequest) else None)
-    form = _form(request, found, options.view)
     service, clock = call.state(request), call.clock(request)
+    if options.view == "compare" and 2 * found.pixels > service.settings.max_pixels:
+        detail = f"Side by side the pictures have {2 * found.pixels} pixels; {service.settings.max_pixels} are allowed."
+        raise PictureTooLarge(detail, setting="HARMONIUM_MAX_PIXELS")
+    form = _form(request, found, options.view)
     clock.extend(service.settings.megapixel_seconds * found.pixels / 1e6)
 
     def clean(original: Picture, turns: Turns) -> Clean:

@@ -5,6 +5,8 @@ import hashlib
 
 from fastapi import APIRouter, Request, Response
 
+from service.api import html
+
 router = APIRouter()
 
 START = """
@@ -43,27 +45,12 @@ body {{ margin: 0; }}
 </body>
 </html>
 """
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"script-src 'self' 'sha256-{base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()}'",
-        "style-src 'self' 'unsafe-inline'",  # Swagger UI sets style attributes
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+SCRIPTS = f"'self' 'sha256-{base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()}'"
+STYLES = "'self' 'unsafe-inline'"
+"""Swagger UI sets style attributes."""
 
 
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> Response:
     """The page; everything it loads is served here."""
-    return Response(PAGE, media_type="text/html", headers={"Content-Security-Policy": POLICY})
-
-
-@router.get("/", include_in_schema=False)
-async def home(request: Request) -> Response:
-    """Until there is a page for people, the page for those who call."""
-    return Response(status_code=307, headers={"Location": "docs"})
+    return html.answer(PAGE.encode(), scripts=SCRIPTS, styles=STYLES)

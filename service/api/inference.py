@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import Field
 from pydantic_core import to_json
 
 from models.manifest import AnyTask
@@ -16,9 +17,19 @@ from service.runtime import direct
 from service.runtime.model import Model
 
 router = APIRouter()
+
+
+class RepositoryParameters(call.Body):
+    unload_dependents: Annotated[bool, Field(description="No model depends on another: it changes nothing.")] = False
+
+
+class RepositoryRequest(call.Body):
+    parameters: RepositoryParameters = RepositoryParameters()
+
+
 MOST_VALUES = 2**20
 """In JSON. More belong into binary tensors, which take a fifth of the bytes and no time to read."""
-EXTENSIONS = ["binary_tensor_data", "model_repository(index)"]
+EXTENSIONS = ["binary_tensor_data", "model_repository"]
 
 
 @router.get("/v2", **schema.protocol("server", "What this server is"))
@@ -123,6 +134,48 @@ async def index(request: Request) -> Response:
             for number, reason in sorted(shelf.refused(name).items())
         ]
     return _json(entries)
+
+
+@router.post(
+    "/v2/repository/models/{name}/load",
+    **schema.repository("load", "Serve a model again, and look for new versions at once", RepositoryRequest),
+)
+async def load(request: Request) -> Response:
+    """All graphs of the model. 404 with the reason if no version can be served."""
+    name = await _model(request)
+    await call.state(request).library.load(name)
+    return _json({})
+
+
+@router.post(
+    "/v2/repository/models/{name}/unload", **schema.repository("unload", "Serve a model no more", RepositoryRequest)
+)
+async def unload(request: Request) -> Response:
+    """All graphs of the model, until it is loaded or the service starts anew. Calls that have begun are answered."""
+    name = await _model(request)
+    await call.state(request).library.unload(name)
+    return _json({})
+
+
+async def _model(request: Request) -> str:
+    """The model that the path names, by itself or by one of its graphs.
+
+    Raises:
+        MalformedBody, InvalidFields, UnsupportedType: the body asks for what is not done here.
+        UnknownModel: the model has no such graph.
+    """
+    call.unencoded(request, [JSON])
+    call.no_query(request)
+    await call.parsed(await request.body() or b"{}", RepositoryRequest)
+    name: str = request.path_params["name"]
+    library = call.state(request).library
+    if name in library.shelf.found:
+        return name
+    name, _, graph = name.rpartition(".")
+    loaded = library.shelf.loaded(name)
+    if loaded and graph not in loaded[max(loaded)].sessions:
+        raise UnknownModel(f"There is no graph {graph!r} in {name}; all graphs of a model come and go together.")
+    return name or graph
 
 
 def _found(request: Request) -> tuple[Model, AnyTask, str]:

@@ -17,7 +17,10 @@ router = APIRouter()
 
 @router.get("/v1/models", **schema.models())
 async def models(request: Request) -> Response:
-    """Every model that has a folder, with its versions: `live` is the one that calls get, `loaded` can be asked for."""
+    """Every model that has a folder, with its versions.
+
+    `live` is the one that calls get, `loaded` can be asked for; `refused` and `unloaded` ones have a reason.
+    """
     call.accepts(request, [JSON])
     call.no_query(request)
     service = call.state(request)
@@ -52,7 +55,7 @@ def _model(name: str, shelf: Shelf, settings: Settings) -> dict[str, Any]:
     versions: list[dict[str, Any]] = [
         {
             "version": number,
-            "state": "live" if entry is live else "loaded",
+            "state": shelf.state(name, number),
             "device": entry.device,
             "created": entry.manifest.created,
         }
@@ -60,7 +63,9 @@ def _model(name: str, shelf: Shelf, settings: Settings) -> dict[str, Any]:
         | ({"reason": reason} if (reason := shelf.reason(name, number)) else {})
         for number, entry in loaded.items()
     ]
-    versions += [{"version": number, "state": "refused", "reason": reason} for number, reason in refused.items()]
+    versions += [
+        {"version": number, "state": shelf.state(name, number), "reason": reason} for number, reason in refused.items()
+    ]
     return {
         "name": name,
         "family": live.manifest.family if live else None,

@@ -271,6 +271,26 @@ def protocol(name: str, summary: str, *, path: Sequence[str] = (), admin: bool =
     )
 
 
+def repository(name: str, summary: str, fields: type[BaseModel]) -> Operation:
+    """POST /v2/repository/models/{name}/load and unload."""
+    return _operation(
+        f"v2_{name}",
+        summary,
+        body={JSON: {"schema": _ref(fields), "example": {}}},
+        answer=ANY_JSON,
+        parameters=[_path("name", "string", "digits-vae")],
+        refusals=[
+            problems.MalformedBody,
+            problems.UnknownModel,
+            *BODY,
+            problems.InvalidFields,
+            problems.ScopeMissing,
+            *ANY,
+        ],
+        tag="open inference",
+    )
+
+
 def infer(name: str, summary: str, *, path: Sequence[str]) -> Operation:
     """POST /v2/models/{graph}/infer."""
     latent = {"name": "latent", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.5]}
@@ -317,6 +337,7 @@ BAR = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQAAAADsdIMmAAAAEUlEQVR42mNgYJBgYoBBBgYAA
 NUMBERS = {"X-Model-Version": "integer", "X-Seed": "integer", "X-Noise-Level": "number"}
 """Headers that are not just text."""
 NAMED = {"X-Model": "The model's name.", "X-Model-Version": "Its version."}
+ABSENT = {"model": "Absent: the default model.", "version": "Absent: the greatest."}
 ANY_JSON = {JSON: {"schema": {"type": "object"}}}
 
 
@@ -368,15 +389,19 @@ def _ref(kind: type[BaseModel]) -> Operation:
 
 
 def _query(options: type[BaseModel]) -> list[Operation]:
-    """The fields of `options` as query parameters; absent is the only null that a query has."""
+    """The fields of `options` as query parameters; absent is the only null that a query has.
+
+    Defaults are told in words: clients that are generated send those of a schema, which a JSON body does not go with.
+    """
     parameters: list[Operation] = []
     for name, found in options.model_json_schema()["properties"].items():
-        schema = {key: value for key, value in found.items() if key not in ("title", "description")}
-        if schema.get("default", ...) is None:
-            schema = next(kind for kind in schema["anyOf"] if kind != {"type": "null"})
-        description = found.get(
-            "description", {"model": "Absent: the default model.", "version": "Absent: the greatest."}.get(name)
-        )
+        schema = {key: value for key, value in found.items() if key not in ("title", "description", "default")}
+        told = found.get("description") or ABSENT.get(name)
+        default = found.get("default")
+        if default is None:
+            schema = next((kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}), schema)
+        words = "" if default in (None, "") else f"Absent: {str(default).lower()}."
+        description = " ".join(filter(None, (told, words))) or None
         parameters.append(
             {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
         )

@@ -20,6 +20,7 @@ from service.problems import NotReady, UnknownModel, UnknownVersion
 from service.runtime.model import Model
 from service.runtime.room import COST, Room, give_back
 from service.runtime.session import NoDevice
+from service.runtime.withdrawn import Withdrawn
 from service.settings import Settings
 
 log = logging.getLogger("service.library")
@@ -32,8 +33,11 @@ class Refused:
     """A version that is not served, and why."""
 
     reason: str
-    for_room: bool = False
-    """It may be loaded as soon as others leave room for it."""
+    for_now: bool = False
+    """It may be loaded although its folder stays as it is: when there is room, or an operator wants it again."""
+
+
+UNLOADED = Refused("an operator unloaded it", for_now=True)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,13 @@ class Shelf:
         """Why a loaded version's folder could not be loaded again."""
         return self.found[name][number].reason
 
+    def state(self, name: str, number: int) -> str:
+        """`live` is the version that calls get, `loaded` can be asked for; others are `refused` or `unloaded`."""
+        outcome = self.found[name][number].outcome
+        if isinstance(outcome, Refused):
+            return "unloaded" if outcome is UNLOADED else "refused"
+        return "live" if number == max(self.loaded(name)) else "loaded"
+
     def names(self) -> list[str]:
         """Every name that has a folder."""
         return sorted(self.found)
@@ -85,8 +96,9 @@ class Shelf:
 class Library:
     """Finds and loads model versions, and finds the one that a call means."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._settings, self._metrics = settings, metrics
+    def __init__(self, settings: Settings, metrics: Metrics, shared: Path | None = None) -> None:
+        """`shared` is a folder of all processes of one port."""
+        self._settings, self._metrics, self._withdrawn = settings, metrics, Withdrawn(shared)
         self._store = Store(settings.folders)
         self.shelf = Shelf()
         self._changed = False
@@ -95,13 +107,41 @@ class Library:
         """Reasons for the CPU, and of folders that cannot be read, that have been logged."""
         self.scanned = asyncio.Event()
         """Set once the folders have been looked at for the first time."""
+        self._scanning = asyncio.Lock()
+
+    async def load(self, name: str) -> None:
+        """Look at the folders now, for a model that an operator may have unloaded.
+
+        Raises:
+            UnknownModel: no version of it can be served; the message says why.
+        """
+        log.info("an operator loads %s", name)
+        self._withdrawn.remove(name)
+        await asyncio.shield(self._renew())  # a caller that leaves ends no scan
+        self.resolve(name, None)
+
+    async def unload(self, name: str) -> None:
+        """Serve it no more, until it is loaded or the service ends; calls that have begun are answered.
+
+        Raises:
+            UnknownModel: it has no folder.
+        """
+        if name not in self.shelf.found:
+            self.resolve(name, None)
+        log.info("an operator unloads %s", name)
+        self._withdrawn.add(name)
+        await asyncio.shield(self._renew())
+
+    async def _renew(self) -> None:
+        async with self._scanning:
+            self.shelf = await asyncio.to_thread(self.scan)
+            self.scanned.set()
 
     async def keep_current(self) -> None:
         """Scan again and again until cancelled."""
         while True:
             try:
-                self.shelf = await asyncio.to_thread(self.scan)
-                self.scanned.set()
+                await self._renew()
             except Exception:  # a disk that fails now may answer at the next scan; what is loaded stays
                 log.exception("cannot look at the model folders")
             await asyncio.sleep(self._settings.scan_seconds)
@@ -123,7 +163,10 @@ class Library:
                 if path in entry.folder.parents:  # a disk that fails has lost no version: what is loaded serves on
                     folders.setdefault(name, {}).setdefault(number, entry.folder)
         room = Room(self._settings.model_bytes)
-        found: dict[str, dict[int, Found]] = {}
+        found: dict[str, dict[int, Found]] = {
+            name: {number: Found(path, (), UNLOADED, 0) for number, path in folders.pop(name).items()}
+            for name in self._withdrawn.names() & folders.keys()
+        }
         others: list[tuple[str, int]] = []
         defaults = self._settings.defaults.values()
         for name in sorted(folders, key=lambda name: (name not in defaults, name)):
@@ -145,7 +188,7 @@ class Library:
         known = self.shelf.found.get(name, {}).get(number)
         loaded = known.outcome if known and isinstance(known.outcome, Model) else None
         same = known is not None and known.signature == signature
-        if known is not None and same and isinstance(known.outcome, Refused) and not known.outcome.for_room:
+        if known is not None and same and isinstance(known.outcome, Refused) and not known.outcome.for_now:
             return known
         fresh = COST * sum(size for _, size, _, _ in signature)
         kept = known.cost if known is not None and loaded else 0
@@ -156,7 +199,7 @@ class Library:
                 if known.reason != reason:
                     log.warning("refused %s version %d: %s", name, number, reason)
                 return replace(known, reason=reason)
-            refused = Refused(reason, for_room=True)
+            refused = Refused(reason, for_now=True)
             if known is None or known.outcome != refused:
                 log.warning("refused %s version %d: %s", name, number, reason)
             return Found(path, signature, refused, cost)
@@ -198,6 +241,8 @@ class Library:
         if not loaded:
             if refused:
                 number, reason = max(refused.items())
+                if shelf.state(name, number) == "unloaded":
+                    raise UnknownModel(f"{name} is not served now: {reason}.")
                 raise UnknownModel(f"No version of {name} can be served. Version {number} was refused: {reason}")
             names = [known for known in shelf.names() if shelf.loaded(known)]
             raise UnknownModel(f"There is no model {name!r}. Loaded: {', '.join(names) or 'none'}.")
@@ -212,20 +257,26 @@ class Library:
     def unready(self) -> list[str]:
         """Why calls cannot be answered; empty when they can.
 
-        A default model that has no folder at all is somebody's choice; one whose every
-        version was refused is a fault.
+        A default model that was unloaded is somebody's choice, and so is one that has no folder at all unless a
+        setting names it; one whose every version was refused is a fault.
         """
         if not self.scanned.is_set():
             return ["the models are still being loaded"]
         shelf = self.shelf
         faults: dict[str, list[str]] = {}
         for name in dict.fromkeys(self._settings.defaults.values()):
-            if (refused := shelf.refused(name)) and not shelf.loaded(name):
+            refused = shelf.refused(name)
+            if refused and not shelf.loaded(name) and shelf.state(name, max(refused)) == "refused":
                 number, reason = max(refused.items())
                 faults.setdefault(reason, []).append(f"{name} version {number}")
         reasons = [
             f"the default {'model' if len(models) == 1 else 'models'} {', '.join(models)} refused: {reason}"
             for reason, models in faults.items()
+        ]
+        reasons += [
+            f"HARMONIUM_DEFAULT_{task.upper()} is {name}, and there is no such model"
+            for task, name in self._settings.defaults.items()
+            if name not in shelf.found and f"default_{task}" in self._settings.model_fields_set
         ]
         if not any(shelf.loaded(name) for name in shelf.names()):
             reasons.append(f"no model is loaded from {', '.join(map(str, self._settings.folders))}")
@@ -240,18 +291,12 @@ class Library:
         return "; ".join(dict.fromkeys(filter(None, (model.device_reason for model in self.shelf.models())))) or None
 
     def versions(self) -> list[tuple[str, str, str, str]]:
-        """Name, number, state and device of every version: `live` is the one that calls get, `loaded` can be asked for.
-
-        One that is `refused` has no device.
-        """
-        found: list[tuple[str, str, str, str]] = []
+        """Name, number, state and device of every version; one that is not served has no device."""
         shelf = self.shelf
-        for name in shelf.names():
-            loaded = shelf.loaded(name)
-            for number, model in loaded.items():
-                found.append((name, str(number), "live" if number == max(loaded) else "loaded", model.device))
-            found += [(name, str(number), "refused", "") for number in shelf.refused(name)]
-        return found
+        return [
+            (name, str(number), shelf.state(name, number), getattr(entry.outcome, "device", ""))
+            for name, number, entry in shelf.entries()
+        ]
 
     def queues(self) -> dict[tuple[str, str], tuple[int, int]]:
         """What waits for a graph and the most that may, by NAME.GRAPH and unit; of several versions the fullest."""

@@ -150,7 +150,7 @@ class Drawn(TypedDict):
 
 class Version(TypedDict):
     version: int
-    state: Literal["live", "loaded", "refused"]
+    state: Literal["live", "loaded", "refused", "unloaded"]
     reason: NotRequired[str]
     device: str
     created: str

@@ -45,7 +45,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             break
     else:
         pytest.fail("`make serve` ended: " + "".join(said))
-    (address,) = re.findall(r"^Harmonium: (http://\S+)/docs$", "".join(said), re.MULTILINE)
+    (address,) = re.findall(r"^Harmonium: (http://\S+)/ and ", "".join(said), re.MULTILINE)
     # Training on small files gains nothing from threads, which spin for each other where cores are shared.
     yield Checkout(folder, environment | {"OMP_NUM_THREADS": "1"}, address)
     os.killpg(server.pid, 15)

@@ -25,6 +25,8 @@ QUIET = (
 )
 WIDTHS = {1280: 860, 390: 844}
 """Of a desktop and of a phone, with their heights."""
+SECTIONS = {1280: ("recommend", "denoise"), 390: ("plane",)}
+"""Of the page for people, what is shown at which width."""
 GAP = 2
 SHOWN = "127.0.0.1:8000"
 """The address that the browser shows: that of `make serve`."""
@@ -133,6 +135,24 @@ def shoot(browser: Browser, width: int) -> None:
     page.close()
 
 
+def try_the_page(browser: Browser, width: int) -> None:
+    """The page for people: films that were liked, and a photograph that was cleaned."""
+    page = browser.new_page(viewport={"width": width, "height": WIDTHS[width]})
+    page.goto(f"http://{SHOWN}/")
+    for title in ("Alien", "Toy Story"):
+        page.get_by_label("Films you like").first.fill(title)
+        expect(page.locator("#film-options").get_by_role("option").first).to_contain_text(title)
+        page.keyboard.press("Enter")
+    expect(page.locator("#films .why").first).to_be_visible()
+    page.get_by_role("button", name="Try noisy asters").click()
+    expect(page.locator("#noise")).to_contain_text("gone in")
+    page.locator("header").evaluate("header => header.style.position = 'static'")  # or it lies over the sections
+    page.mouse.click(0, 0)  # no ring around the field that was typed into
+    for section in SECTIONS[width]:
+        save(page.locator(f"#{section}").screenshot(), f"{section}-{width}.png")
+    page.close()
+
+
 def save(screenshot: bytes, name: str) -> None:
     """In 256 colours: a third of the bytes."""
     image = Image.open(io.BytesIO(screenshot)).convert("RGB")
@@ -153,6 +173,7 @@ def main() -> None:
             )
             for width in WIDTHS:
                 shoot(browser, width)
+                try_the_page(browser, width)
             browser.close()
 
 

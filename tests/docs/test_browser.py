@@ -1,5 +1,6 @@
 """A person at /docs: opens a call, tries it with what stands there, and sees the answer."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,22 +28,28 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
-def page(browser: Browser, served: tuple[Served, httpx.Client], request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of this width on /docs; fails if anything is asked of another host, or an error is logged."""
-    server, _ = served
-    page = browser.new_page(viewport={"width": request.param, "height": 900})
+@contextlib.contextmanager
+def visit(browser: Browser, port: int, path: str, width: int, *, refusals: bool = False) -> Iterator[Page]:
+    """A page of this width; fails if anything is asked of another host, or an error is logged but for `refusals`."""
+    page = browser.new_page(viewport={"width": width, "height": 900})
     elsewhere: list[str] = []
     errors: list[str] = []
-    own = ("", f"127.0.0.1:{server.port}")
+    own = ("", f"127.0.0.1:{port}")
     page.on("request", lambda asked: elsewhere.append(asked.url) if urlsplit(asked.url).netloc not in own else None)
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"http://127.0.0.1:{server.port}/docs")
+    page.goto(f"http://127.0.0.1:{port}{path}")
     yield page
     page.close()
     assert elsewhere == []
-    assert errors == []
+    assert [error for error in errors if not (refusals and "Failed to load resource" in error)] == []
+
+
+@pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
+def page(browser: Browser, served: tuple[Served, httpx.Client], request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page of all calls at this width."""
+    with visit(browser, served[0].port, "/docs", request.param) as page:
+        yield page
 
 
 @pytest.mark.parametrize("call", ["recommend", "denoise", "encode", "generate"])

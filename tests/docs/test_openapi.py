@@ -145,19 +145,19 @@ def test_the_knobs_of_a_list_are_explained(document: dict[str, Any]) -> None:
         assert "NDCG@10" in fields[name]["description"]
 
 
-def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
-    answer = client.get("/docs")
+@pytest.mark.parametrize("page", ["", "docs"])
+def test_pages_load_nothing_from_elsewhere_and_are_not_framed(client: httpx.Client, page: str) -> None:
+    answer = client.get(f"/{page}")
     assert answer.status_code == 200
     assert "//" not in re.sub(r"<!doctype.*?>", "", answer.text)
-    files = [name for name in re.findall(r'(?:src|href)="([^"]+)"', answer.text) if not name.startswith("data:")]
-    assert len(files) == 2
+    files = set(re.findall(r'(?:src|href)="([^"#]+)"', answer.text)) - {"data:,"}
+    assert len(files) > 1
     for name in [*files, "openapi.json"]:
-        assert client.get(f"/{name}").status_code == 200
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "http" not in policy
-
-
-def test_the_root_leads_to_the_page(client: httpx.Client) -> None:
-    answer = client.get("/")
-    assert (answer.status_code, str(answer.url.join(answer.headers["location"]).path)) == (307, "/docs")
+        file = client.get(f"/{name}")
+        assert file.status_code == 200, name
+        assert "text/html" not in file.headers["content-type"] or name == "docs"
+        if name.startswith(("page/", "docs/")):
+            assert file.headers["cache-control"] == "no-cache"
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "frame-ancestors 'none'", "connect-src 'self'"} <= set(policy)
+    assert "http" not in answer.headers["content-security-policy"]

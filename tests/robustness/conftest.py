@@ -11,7 +11,7 @@ from tests.service.conftest import png
 from tests.versions import publish_all
 
 Figure = Callable[[str, object], None]
-SHOWN: list[tuple[str, str, object]] = []
+FIGURE = "figure: "
 
 
 @pytest.fixture(scope="session")
@@ -22,21 +22,26 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest, record_property: Figure) -> Figure:
+def figure(record_property: Figure) -> Figure:
     """Keep what was counted or timed: for the summary, and for whoever reads the report."""
 
     def keep(name: str, value: object) -> None:
-        record_property(name, value)
-        SHOWN.append((request.node.name, name, value))
+        record_property(FIGURE + name, str(value))
 
     return keep
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if SHOWN:
+    shown = [
+        f"{report.nodeid.rpartition('::')[2]}: {name.removeprefix(FIGURE)}: {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name.startswith(FIGURE)
+    ]
+    if shown:
         terminalreporter.section("figures")
-    for test, name, value in SHOWN:
-        terminalreporter.write_line(f"{test}: {name}: {value}")
+    for line in shown:
+        terminalreporter.write_line(line)
 
 
 def calls(port: int) -> list[Call]:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 from models.manifest import Denoise, Recommend
 from models.sample import read
 from models.store import Store
-from tests.service.conftest import Served, serving
+from tests.service.conftest import Served, png, serving
 from tests.versions import denoise, encode, generate, publish_all, recommend
 
 NUMPY = {"FP32": np.float32, "INT32": np.int32, "INT64": np.int64}
@@ -306,3 +308,86 @@ def test_too_many_rows_are_refused_by_the_setting(tmp_path: Path) -> None:
         answer = infer(client, **three)
         assert answer.status_code == 422
         assert answer.json()["setting"] == "HARMONIUM_MAX_PICTURES"
+
+
+OPERATOR = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture
+def operated(tmp_path: Path) -> Iterator[tuple[Path, triton.InferenceServerClient, httpx.Client]]:
+    """A folder of models, and clients with an operator's key of a service that does not look at it by itself."""
+    (keys := tmp_path / "keys").write_text(f"ops infer,admin {hashlib.sha256(b'secret').hexdigest()}")
+    publish_all(folder := tmp_path / "models")
+    with (
+        serving(folder, keys=str(keys), scan_seconds=3600) as (server, plain),
+        triton.InferenceServerClient(f"127.0.0.1:{server.port}") as client,
+    ):
+        plain.headers.update(OPERATOR)
+        yield folder, client, plain
+
+
+@pytest.mark.parametrize("named", ["digits-gan", "digits-gan.decode"])
+def test_a_model_is_unloaded_and_loaded_again(
+    operated: tuple[Path, triton.InferenceServerClient, httpx.Client], named: str
+) -> None:
+    _, client, plain = operated
+    client.unload_model(named, OPERATOR)
+    refusal = plain.post("/v1/generate", json={"seed": 1})
+    assert (refusal.status_code, refusal.json()["type"]) == (404, "/problems/unknown-model")
+    assert refusal.json()["detail"] == "digits-gan is not served now: an operator unloaded it."
+    (listed,) = [model for model in plain.get("/v1/models").json()["models"] if model["name"] == "digits-gan"]
+    assert [version["state"] for version in listed["versions"]] == ["unloaded"]
+    assert plain.get("/readyz").json()["ready"]  # it was somebody's choice
+    entries = client.get_model_repository_index(OPERATOR)
+    assert [one["state"] for one in entries if one["name"].startswith("digits-gan")] == ["UNAVAILABLE"]
+    client.load_model(named, OPERATOR)
+    assert plain.post("/v1/generate", json={"seed": 1}).status_code == 200
+
+
+def test_load_finds_a_new_version_at_once(
+    operated: tuple[Path, triton.InferenceServerClient, httpx.Client],
+) -> None:
+    folder, client, plain = operated
+    manifest, files = generate()
+    Store([folder]).publish(manifest, files)
+    assert plain.post("/v1/generate", json={}).headers["x-model-version"] == "1"
+    client.load_model("digits-gan", OPERATOR)
+    assert plain.post("/v1/generate", json={}).headers["x-model-version"] == "2"
+
+
+def test_load_and_unload_refuse_what_they_cannot_do(
+    operated: tuple[Path, triton.InferenceServerClient, httpx.Client],
+) -> None:
+    folder, client, plain = operated
+    for act in (client.load_model, client.unload_model):
+        with pytest.raises(InferenceServerException, match="There is no model 'nowhere'"):
+            act("nowhere", OPERATOR)
+    with pytest.raises(InferenceServerException, match="/parameters/config"):
+        client.load_model("digits-gan", OPERATOR, config="{}")
+    (folder / "photo-dae" / "1" / "clean.onnx").write_bytes(b"broken")
+    client.unload_model("photo-dae", OPERATOR)
+    with pytest.raises(InferenceServerException, match=r"Version 1 was refused: clean\.onnx"):
+        client.load_model("photo-dae", OPERATOR)
+    assert plain.post("/v2/repository/models/digits-gan/load").status_code == 200  # a body is not needed
+    with pytest.raises(InferenceServerException, match="There is no graph 'nonsense' in digits-gan"):
+        client.unload_model("digits-gan.nonsense", OPERATOR)
+    assert plain.post("/v1/generate", json={}).status_code == 200
+    answer = plain.post("/v2/repository/models/digits-gan/unload", headers={"Authorization": "Bearer wrong"})
+    assert answer.status_code == 401
+
+
+def test_a_call_that_has_begun_is_answered_by_an_unloaded_model(
+    operated: tuple[Path, triton.InferenceServerClient, httpx.Client],
+) -> None:
+    _, client, plain = operated
+    picture = png(1000, 1000, 3)
+    with ThreadPoolExecutor(1) as other, httpx.Client(base_url=plain.base_url, headers=OPERATOR, timeout=60) as slow:
+        call = other.submit(slow.post, "/v1/denoise", content=picture, headers={"content-type": "image/png"})
+        while "harmonium_queue_depth{" not in (text := plain.get("/metrics").text) or not re.search(
+            r'harmonium_queue_depth\{.*queue="pictures".*\} [1-9]', text
+        ):
+            assert not call.done()
+        client.unload_model("photo-dae", OPERATOR)
+        refused = plain.post("/v1/denoise", content=picture, headers={"content-type": "image/png"})
+        assert refused.status_code == 404
+        assert call.result().status_code == 200

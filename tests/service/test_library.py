@@ -214,6 +214,16 @@ def test_a_default_model_without_a_folder_is_no_fault(tmp_path: Path) -> None:
         assert client.get("/readyz").json() == {"ready": True, "models": ["digits-gan"], "device": "cpu", "reasons": []}
 
 
+def test_a_default_model_that_a_setting_misspells_is_a_fault(tmp_path: Path) -> None:
+    Store([tmp_path]).publish(*generate())
+    with serving(tmp_path, default_generate="digit-gan") as (_, client):
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["reasons"]) == (
+        503,
+        ["HARMONIUM_DEFAULT_GENERATE is digit-gan, and there is no such model"],
+    )
+
+
 def _sample_with_noise(data: bytes) -> bytes:
     with np.load(io.BytesIO(data)) as arrays:
         changed = {name: arrays[name] + (0.1 if "/out/" in name else 0) for name in arrays.files}

@@ -235,3 +235,13 @@ async def test_few_pixels_of_a_large_body_are_no_work_for_the_event_loop() -> No
         request = Request({"type": "http", "app": app, "state": {"clock": Clock(30)}, "headers": []}, receive)
         assert (await sent.work(request, lambda: threading.current_thread().name, 1)).startswith(thread)
     state.pool.close()
+
+
+def test_both_pictures_of_a_comparison_are_counted(narrow: httpx.Client) -> None:
+    """Or a picture at the limit would take twice the memory that the limit stands for."""
+    data, headers = png(50, 41, 3), {"content-type": "image/png"}
+    assert narrow.post("/v1/denoise", content=data, headers=headers).status_code == 200
+    answer = narrow.post("/v1/denoise?view=compare", content=data, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (413, "/problems/picture-too-large")
+    assert answer.json()["detail"] == "Side by side the pictures have 4100 pixels; 4000 are allowed."
+    assert narrow.post("/v1/denoise?view=compare", content=png(50, 40, 3), headers=headers).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from models.manifest import Encode
@@ -23,7 +24,8 @@ CLASS_COLOURS = (
 def figures(task: Encode, graphs: Graphs, data: Pictures) -> list[Figure]:
     """Reconstructions (of pictures that may be shown) and their errors, if there is a decoder; a plane of codes."""
     found: list[Figure] = []
-    mean = graphs.in_batches("encode", 500, image=data.measured.images / np.float32(255))["mean"]
+    codes = graphs.in_batches("encode", 500, image=data.measured.images / np.float32(255))
+    mean = codes["mean"]
     if "decode" in graphs.sessions:
         rebuilt = generate.decode(graphs, mean, data.measured.labels)
         if data.showable:
@@ -32,6 +34,8 @@ def figures(task: Encode, graphs: Graphs, data: Pictures) -> list[Figure]:
         found.append(_errors(task, errors))
     if task.latent_size == 2 and data.classes:
         found.append(_plane(mean, data))
+    elif task.latent_size > 2:
+        found.append(_units(mean, codes["log_variance"]))
     return found
 
 
@@ -73,16 +77,33 @@ def _errors(task: Encode, errors: NDArray[np.floating]) -> Figure:
     )
 
 
+def _units(mean: NDArray[np.float32], log_variance: NDArray[np.float32]) -> Figure:
+    """KL(q(z|x) || N(0, I)) by number of the code, which adds up over them."""
+    nats = np.sort(0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).mean(axis=0, dtype=np.float64))[::-1]
+    figure, (panel,) = plot.panels(height=2.5)
+    panel.bar(np.arange(1, len(nats) + 1), nats, color=plot.OURS["color"])
+    panel.set(xlabel="numbers of the code, the most telling first", ylabel="nats a picture")
+    return Figure(
+        "units",
+        plot.png(figure),
+        "Bars: how much each number of the code tells of a picture, from the most to the least",
+        f"What each number tells of a picture, {nats.sum():.1f} nats in all: the KL divergence of its posterior from "
+        "its prior, mean of the test pictures. A number near 0 is not used.",
+    )
+
+
 def _plane(mean: NDArray[np.float32], data: Pictures) -> Figure:
     figure, (panel,) = plot.panels(height=5.5)
     points, labels = mean[:SCATTERED], data.test.labels[:SCATTERED]
-    for label, name in enumerate(data.classes):
-        own = points[labels == label]
+    for place, name in enumerate(data.classes):
+        own = points[labels == place]
         if len(own):
-            colour = CLASS_COLOURS[label % len(CLASS_COLOURS)]
+            colour = CLASS_COLOURS[place % len(CLASS_COLOURS)]
             panel.scatter(own[:, 0], own[:, 1], s=6, color=colour, alpha=0.8, linewidths=0)
             x, y = np.median(own, axis=0)
-            panel.annotate(name, (x, y), color=colour, fontsize=13, fontweight="bold", ha="center")
+            # In white outlines, or the points of other classes would hide it.
+            label = panel.annotate(name, (x, y), color=colour, fontsize=15, fontweight="bold", ha="center", zorder=5)
+            label.set_path_effects([withStroke(linewidth=4, foreground="white")])
     panel.set(xlabel="first number of the code", ylabel="second")
     panel.set_aspect("equal", adjustable="datalim")
     return Figure(

@@ -33,6 +33,10 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         if self.settings.start is not None:
             begin(self, Path(self.settings.start))
 
+    def settle(self) -> None:
+        self.colour.settle()
+        self.grey.settle()
+
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"colour": self.colour.optimizer(self.settings), "grey": self.grey.optimizer(self.settings)}
 
@@ -41,11 +45,14 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         multiple = self.settings.multiple
 
         def example(planes: int, rows: int, height: int, width: int) -> Batch:
-            image = torch.rand(rows, planes, height * multiple, width * multiple)
+            shade = torch.linspace(0.2, 0.8, width * multiple)
+            image = shade + 0.1 * torch.randn(rows, planes, height * multiple, width * multiple)
             return image, *(torch.linspace(0.01, strongest, rows) for strongest in sigma)
 
+        # Rounded to integers, a value between two may fall either way, and moves some pixels a little.
+        tolerance = 1e-2 if self.settings.quantised else 1e-4
         return {
-            name: Export(network, [example(planes, *size) for size in SIZES], {"clean": 1e-4})
+            name: Export(network, [example(planes, *size) for size in SIZES], {"clean": tolerance})
             for name, network, planes in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
         }
 
@@ -53,5 +60,5 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         """What the manifest says of sizes; `noise` and `sigma`, if the networks take any, are the strongest."""
         multiple = self.settings.multiple
         told = torch.tensor(sigma, device=self.device) if sigma else None
-        overlaps = [network.overlap(multiple, noise, told) for network in (self.colour, self.grey)]
+        overlaps = [network.in_floats().overlap(multiple, noise, told) for network in (self.colour, self.grey)]
         return {"channels": 3, "size_multiple": multiple, "overlap": max(overlaps)}

@@ -8,6 +8,7 @@ blind image denoising via bias-free CNNs", 2020): only there does the place of a
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from training.learners.learner import Losses
 from training.learners.muon import Muon
+from training.learners.quantised import QuantisedBlock, QuantisedConv
 from training.settings import NetworkSettings
 
 FAINT = 0.1
@@ -44,6 +46,7 @@ class UNetSettings(NetworkSettings):
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
     smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
     grey_share: Annotated[float, Field(gt=0, lt=1, description="share of a batch that is grey")] = 0.5
+    quantised: Annotated[bool, Field(description="convolutions of the blocks in 8-bit integers")] = False
     start: Annotated[
         str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")
     ] = None
@@ -84,20 +87,22 @@ class UNet(nn.Module):
 
     def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
         super().__init__()
+        self._made_of = planes, settings, told
         channels, blocks = settings.channels, settings.blocks
 
-        def stage(width: int) -> nn.Sequential:
-            return nn.Sequential(*(Block(width) for _ in range(blocks)))
+        def stage(scale: int) -> nn.Sequential:
+            block = partial(QuantisedBlock, exact=scale == 0) if settings.quantised else Block
+            return nn.Sequential(*(block(channels[scale]) for _ in range(blocks)))
 
         fine, coarse = channels[:-1], channels[1:]
         self.head = nn.Conv2d(4 * planes + told, channels[0], 3, padding=1)
-        self.down = nn.ModuleList(stage(width) for width in fine)
+        self.down = nn.ModuleList(map(stage, range(len(fine))))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
-        self.bottom = stage(channels[-1])
+        self.bottom = stage(len(fine))
         self.grow = nn.ModuleList(
             nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True)
         )
-        self.up = nn.ModuleList(stage(width) for width in fine)
+        self.up = nn.ModuleList(map(stage, range(len(fine))))
         self.tail = nn.Conv2d(channels[0], 4 * planes, 3, padding=1, bias=False)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
 
@@ -154,6 +159,21 @@ class UNet(nn.Module):
         mse = (255 * (restored - clean)).square().mean(dim=(1, 2, 3))
         error = (mse + FAINT**2).sqrt()
         return {"loss": error.mean(), "psnr": (20 * torch.log10(255 / error.detach())).mean()}
+
+    def settle(self) -> None:
+        """Before evaluation and export, once the weights are final."""
+        for module in self.modules():
+            if isinstance(module, QuantisedConv):
+                module.settle()
+
+    def in_floats(self) -> UNet:
+        """The same without rounding: how far a network sees shows in small differences, which rounding makes large."""
+        planes, settings, told = self._made_of
+        if not settings.quantised:
+            return self
+        exact = UNet(planes, settings.model_copy(update={"quantised": False}), told=told)
+        exact.load_state_dict(self.state_dict(), strict=False)
+        return exact.to(self.tail.weight.device).eval()
 
     @torch.no_grad()
     def overlap(self, multiple: int, noise: float, sigma: Tensor | None) -> int:

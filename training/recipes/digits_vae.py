@@ -2,7 +2,7 @@
 
 from training.data import mnist
 from training.learners.vae import Vae, VaeSettings
-from training.metrics import likelihood
+from training.metrics import encoder
 from training.recipe import Recipe
 
 RECIPE = Recipe(
@@ -13,12 +13,13 @@ RECIPE = Recipe(
     settings=VaeSettings(
         latent_size=24,
         batch_size=128,
-        steps=4_000,
+        steps=12_000,
         learning_rate=2e-3,
         warmup_steps=200,
         clip_norm=200.0,
         ema=0.999,
+        precision="bfloat16",
     ),
-    evaluate=likelihood.evaluate,
+    evaluate=encoder.evaluate,
     not_for="Reading digits: it is no classifier. It knows nothing but white digits on black.",
 )

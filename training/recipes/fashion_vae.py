@@ -2,7 +2,7 @@
 
 from training.data import mnist
 from training.learners.vae import Vae, VaeSettings
-from training.metrics import likelihood
+from training.metrics import encoder
 from training.recipe import Recipe
 
 RECIPE = Recipe(
@@ -19,6 +19,6 @@ RECIPE = Recipe(
         clip_norm=400.0,
         ema=0.999,
     ),
-    evaluate=likelihood.evaluate,
+    evaluate=encoder.evaluate,
     not_for="Telling garments apart: it is no classifier. It knows nothing but light garments on black, 28x28 pixels.",
 )

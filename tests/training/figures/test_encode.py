@@ -12,6 +12,7 @@ from training.figures import encode, plot
 from training.figures.figure import Figure
 from training.figures.sheet import GAP
 from training.graphs import Graphs
+from training.metrics.likelihood import kl_divergence
 
 DATA = mnist.synthetic(0, classes=("0", "1", "2"), attributes=())
 
@@ -42,13 +43,20 @@ def test_held_out_pictures_stand_above_what_is_left_of_them() -> None:
 
 
 def test_what_there_is_decides_what_is_drawn() -> None:
-    assert list(draw(DATA)) == ["reconstructions", "errors"]
-    assert list(draw(replace(DATA, showable=False))) == ["errors"]
+    assert list(draw(DATA)) == ["reconstructions", "errors", "units"]
+    assert list(draw(replace(DATA, showable=False))) == ["errors", "units"]
     assert list(draw(DATA, latent=2, decoder=False)) == ["plane"]
     assert list(draw(replace(DATA, classes=()), latent=2, decoder=False)) == []
-    assert list(draw(DATA, decoder=False)) == []
+    assert list(draw(DATA, decoder=False)) == ["units"]
 
 
 def test_a_single_held_out_picture_is_enough() -> None:
     one = Split(DATA.test.images[:1], DATA.test.labels[:1])
-    assert list(draw(replace(DATA, test=one))) == ["reconstructions", "errors"]
+    assert list(draw(replace(DATA, test=one))) == ["reconstructions", "errors", "units"]
+
+
+def test_the_numbers_of_a_code_add_up_to_the_divergence() -> None:
+    _, files = versions.encode_and_generate()
+    codes = Graphs({"encode": files["encode.onnx"]}).run("encode", image=DATA.test.images / np.float32(255))
+    total = kl_divergence(codes["mean"].astype(float), codes["log_variance"].astype(float)).mean()
+    assert f"{total:.1f} nats in all" in draw(DATA)["units"].caption

@@ -3,8 +3,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp
 
 from tests import tiny
+from training.export import export
 from training.graphs import Graphs
 from training.learners import vae
 from training.metrics import likelihood
@@ -64,10 +66,53 @@ def test_pictures_are_binarised_once_and_for_all() -> None:
     assert np.array_equal(found, images / 255 > draws)
 
 
+@pytest.fixture(scope="module")
+def plain() -> Graphs:
+    """A model with a single number as its code, so that the likelihood can be integrated."""
+    learner = tiny.learner("digits-vae", "latent_size=1")
+    learner.settle()
+    return Graphs(export(learner)[0])
+
+
+def exact(graphs: Graphs, picture: np.ndarray) -> float:
+    """log p(x) by the trapezoid rule over the code."""
+    grid = np.linspace(-12, 12, 4001)
+    pixels = graphs.in_batches("decode", 500, latent=grid[:, None].astype(np.float32))["image"]
+    nll = likelihood.bernoulli_nll(pixels.reshape(len(grid), -1).astype(np.float64), picture.ravel()[None])
+    return float(logsumexp(-nll - grid**2 / 2 - math.log(2 * math.pi) / 2) + math.log(grid[1] - grid[0]))
+
+
+def test_the_importance_weighted_bound_rises_to_the_likelihood(plain: Graphs) -> None:
+    binary = likelihood.binarise(tiny.twin("digits-vae").test.images[:3])
+    mean, log_variance = np.array([[0.3], [-0.5], [0.0]]), np.array([[-0.7], [0.2], [0.0]])
+    right = np.array([exact(plain, picture) for picture in binary])
+    bound = likelihood.importance_weighted_bound(plain, binary, mean, log_variance, samples=20_000, seed=0)
+    assert bound == pytest.approx(right, abs=0.05)
+    few = [
+        likelihood.importance_weighted_bound(plain, binary, mean, log_variance, samples=2, seed=seed).mean()
+        for seed in range(200)
+    ]
+    assert np.mean(few) < right.mean() - 3 * np.std(few) / math.sqrt(len(few))
+
+
+def test_the_bound_with_one_sample_is_one_of_the_elbo(plain: Graphs) -> None:
+    binary = likelihood.binarise(tiny.twin("digits-vae").test.images[:1])
+    mean, log_variance = np.array([[0.4]]), np.array([[-1.0]])
+    draws = [
+        likelihood.importance_weighted_bound(plain, binary, mean, log_variance, samples=1, seed=seed)[0]
+        for seed in range(400)
+    ]
+    latent = mean + np.exp(log_variance / 2) * np.random.default_rng(9).standard_normal((4000, 1))
+    pixels = plain.in_batches("decode", 500, latent=latent.astype(np.float32))["image"]
+    flat = pixels.reshape(4000, -1).astype(np.float64)
+    elbo = -likelihood.bernoulli_nll(flat, binary.reshape(1, -1)).mean() - likelihood.kl_divergence(mean, log_variance)
+    assert abs(np.mean(draws) - elbo[0]) < 5 * np.std(draws) / math.sqrt(len(draws))
+
+
 def test_the_figures_are_measured_through_the_graphs() -> None:
     made, data = tiny.exported("digits-vae"), tiny.twin("digits-vae")
     graphs = Graphs(made.graphs)
-    error, elbo, active = likelihood.evaluate(graphs, data)
+    error, elbo, seen, importance, active = likelihood.evaluate(graphs, data)
     grey = data.test.images.astype(np.float64) / 255
     with torch.no_grad():
         plans = made.learner.exports()
@@ -85,5 +130,7 @@ def test_the_figures_are_measured_through_the_graphs() -> None:
     bound = -(nll + vae.kl_divergence(code, log_variance))
     assert elbo.value == pytest.approx(bound.mean().item(), rel=1e-4)
     assert active.value == int((code.numpy().var(axis=0) > 0.01).sum())
+    assert elbo.value < importance.value < elbo.value + 50
+    assert abs(seen.value - elbo.value) < 20
     assert (error.better, elbo.better, active.better) == ("lower", "higher", "higher")
-    assert {metric.samples for metric in (error, elbo, active)} == {100}
+    assert {metric.samples for metric in (error, elbo, seen, importance, active)} == {100}

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch.nn import functional
+
+from tests import tiny
+from training.export import export
+from training.learners.dae import Dae, DaeSettings
+from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv
+
+
+def followed(*batches: torch.Tensor) -> Bytes:
+    """Having seen these in training."""
+    found = Bytes().train()
+    for values in batches:
+        found(values)
+    return found
+
+
+def test_values_become_one_of_256_over_the_range_that_was_seen() -> None:
+    seen = torch.linspace(-1, 3, 1000).view(1, 1, 10, 100)
+    rounded = followed(seen).eval()(seen)
+    assert len(rounded.unique()) == 256
+    assert (rounded - seen).abs().max() <= 4 / 255
+    assert (rounded == 0).any()  # zero is one of them, or padding would be something
+
+
+def test_after_a_relu_all_256_are_above_zero() -> None:
+    found = followed(torch.linspace(0, 2, 1000).view(1, 1, 10, 100))
+    assert int(found.zero) == 0
+    assert torch.isclose(found.scale, torch.tensor(2 / 255))
+
+
+def test_the_range_follows_what_passes_by_and_stays_in_evaluation() -> None:
+    ones = torch.linspace(-1, 1, 1000).view(1, 1, 10, 100)
+    found = followed(ones, 3 * ones)
+    assert torch.isclose(found.high, torch.tensor(1.02))
+    assert torch.isclose(found.low, torch.tensor(-1.02))
+    before = found.scale.clone()
+    found.eval()(100 * ones)
+    assert torch.equal(found.scale, before)
+
+
+def test_gradients_pass_through_what_is_in_range_alone() -> None:
+    found = followed(torch.linspace(-1, 1, 1000).view(1, 1, 10, 100))
+    values = torch.tensor([-50.0, -0.3, 0.0, 0.77, 50.0]).view(1, 1, 1, 5).requires_grad_()
+    found.low.fill_(-1)
+    found(values).sum().backward()
+    assert values.grad is not None
+    assert values.grad.flatten().tolist() == [0, 1, 1, 1, 0]
+
+
+def test_settled_weights_are_those_of_training_in_seven_bits() -> None:
+    torch.manual_seed(0)
+    conv = QuantisedConv(4)
+    with torch.no_grad():
+        conv.weight[1] = 0  # a channel of zeros has no widest weight
+        conv.weight[2] *= 1000
+    image = torch.randn(2, 4, 8, 8)
+    trained = conv.train()(image)
+    conv.settle()
+    assert torch.equal(conv.steps.abs().amax(dim=(1, 2, 3)), torch.tensor([63, 0, 63, 63], dtype=torch.int8))
+    assert torch.allclose(conv.eval()(image), trained, rtol=1e-5, atol=1e-5)
+    exact = functional.conv2d(image, conv.weight, padding=1)
+    assert (trained - exact).abs().mean() < 0.02 * exact.abs().mean()
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_block_adds_to_what_it_was_given_or_to_its_rounding(exact: bool) -> None:
+    torch.manual_seed(0)
+    block = QuantisedBlock(4, exact=exact).train()
+    with torch.no_grad():
+        block.second.weight.zero_()
+    image = torch.randn(2, 4, 8, 8)
+    out = block(image)
+    assert torch.equal(out, image) is exact
+    assert (out - image).abs().mean() < 0.01
+
+
+def test_onnxruntime_runs_the_blocks_in_integers(tmp_path: Path) -> None:
+    settings = DaeSettings(
+        channels=(8, 16), blocks=2, crop=32, batch_size=4, steps=1, learning_rate=1e-3, quantised=True
+    )
+    torch.manual_seed(0)
+    dae = Dae(settings, tiny.twin("photo-dae"))
+    dae.losses("colour", dae.draw(), 0)["loss"].backward()
+    dae.losses("grey", dae.draw(), 0)
+    dae.settle()
+    assert all(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in dae.colour.parameters())
+    graphs, recordings = export(dae)  # proves that onnxruntime agrees with torch
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    session = ort.InferenceSession(graphs["clean"], options, providers=["CPUExecutionProvider"])
+    ran = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
+    assert ran.count("QLinearConv") == 2 * settings.blocks * 3  # down, bottom, up
+    assert ran.count("Conv") == 3  # head, shrink, tail
+    stored = {tensor.name: tensor.data_type for tensor in onnx.load_from_string(graphs["clean"]).graph.initializer}
+    assert sum(kind == onnx.TensorProto.INT8 for kind in stored.values()) >= 12
+    (again,) = session.run(None, {name: np.asarray(value) for name, value in recordings["clean"].inputs.items()})
+    assert np.array_equal(again, recordings["clean"].outputs["clean"])
