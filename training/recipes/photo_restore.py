@@ -25,7 +25,7 @@ RECIPE = Recipe(
     ),
     evaluate=repair.evaluate,
     not_for=(
-        "Evidence: what letters covered is invented. Taking the mark off pictures that are not yours. Blur stays, and a "
-        "JPEG of quality 40 or better comes back slightly worse."
+        "Evidence: what letters covered is invented. Taking the mark off pictures that are not yours. Blur stays, and "
+        "a JPEG of quality 40 or better comes back slightly worse."
     ),
 )
