@@ -87,8 +87,8 @@ def _units(mean: NDArray[np.float32], log_variance: NDArray[np.float32]) -> Figu
         "units",
         plot.png(figure),
         "Bars: how much each number of the code tells of a picture, from the most to the least",
-        f"What each number tells of a picture, {nats.sum():.1f} nats in all: the KL divergence of its posterior from "
-        "its prior, mean of the test pictures. A number near 0 is not used.",
+        "What each number tells of a picture: the KL divergence of its posterior from its prior, mean of the test "
+        "pictures. A bar of no height is a number that is not used.",
     )
 
 

@@ -12,7 +12,6 @@ from training.figures import encode, plot
 from training.figures.figure import Figure
 from training.figures.sheet import GAP
 from training.graphs import Graphs
-from training.metrics.likelihood import kl_divergence
 
 DATA = mnist.synthetic(0, classes=("0", "1", "2"), attributes=())
 
@@ -53,10 +52,3 @@ def test_what_there_is_decides_what_is_drawn() -> None:
 def test_a_single_held_out_picture_is_enough() -> None:
     one = Split(DATA.test.images[:1], DATA.test.labels[:1])
     assert list(draw(replace(DATA, test=one))) == ["reconstructions", "errors", "units"]
-
-
-def test_the_numbers_of_a_code_add_up_to_the_divergence() -> None:
-    _, files = versions.encode_and_generate()
-    codes = Graphs({"encode": files["encode.onnx"]}).run("encode", image=DATA.test.images / np.float32(255))
-    total = kl_divergence(codes["mean"].astype(float), codes["log_variance"].astype(float)).mean()
-    assert f"{total:.1f} nats in all" in draw(DATA)["units"].caption
