@@ -16,7 +16,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import logs, tracing
+from service import logs
 from service.body import Body, CallerLeft
 from service.endpoints import Endpoints
 from service.problems import MEDIA_TYPE, Deadline, Draining, Internal, Problem
@@ -46,7 +46,7 @@ class Guard:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if SANE_ID.fullmatch(given) else secrets.token_hex(8)
-        span = self._state.tracing.begin(headers)
+        span = self._state.tracing.begin(headers, request_id)
         about = logs.About(request_id, span.trace_id)
         logs.ABOUT.set(about)
         clock = Clock(self._settings.deadline_seconds)
@@ -86,7 +86,7 @@ class Guard:
             endpoint = self._endpoints.name(scope["path"])
             self._state.metrics.ended(endpoint, answer.outcome, spent, clock.spent)
             method, path, took = scope["method"], scope["path"], 1000 * spent
-            span.end(f"{method} {endpoint}", answer.outcome, tracing.attributes(method, path, request_id, clock.spent))
+            span.end(method, endpoint, path, answer.outcome, clock.spent)
             extra = {"method": method, "path": path, "status": answer.outcome, "milliseconds": round(took, 1)}
             log.debug("%s %s %a -> %s in %.1f ms", request_id, method, path, answer.outcome, took, extra=extra)
 

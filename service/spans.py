@@ -32,10 +32,12 @@ class _Recorded:
         flags = self._context.trace_flags
         return f"00-{self.trace_id}-{trace.format_span_id(self._context.span_id)}-{flags:02x}"
 
-    def end(self, name: str, status: int, attributes: Mapping[str, str | int | float]) -> None:
+    def end(self, method: str, endpoint: str, path: str, status: int, spent: Mapping[str, float]) -> None:
         """It has been answered. Only what is the service's fault is an error of its span."""
-        self._span.update_name(name)
-        self._span.set_attributes({**attributes, "http.response.status_code": status})
+        self._span.update_name(f"{method} {endpoint}")
+        told = {"http.request.method": method, "url.path": path, "http.response.status_code": status}
+        stages = {f"harmonium.{stage}.duration": seconds for stage, seconds in list(spent.items())}
+        self._span.set_attributes({**told, **stages})
         if status >= 500:
             self._span.set_status(Status(StatusCode.ERROR))
         self._span.end()
@@ -52,11 +54,11 @@ class Spans:
         self._tracer = self._provider.get_tracer("harmonium")
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, headers: Mapping[bytes, bytes]) -> _Recorded:
+    def begin(self, headers: Mapping[bytes, bytes], request_id: str) -> _Recorded:
         """A span in the caller's trace, or in one of its own."""
         carrier = {name.decode(): headers[name].decode("latin-1") for name in CARRIED if name in headers}
-        span = self._tracer.start_span("request", self._propagator.extract(carrier), SpanKind.SERVER)
-        return _Recorded(span)
+        about = {"harmonium.request.id": request_id}
+        return _Recorded(self._tracer.start_span("request", self._propagator.extract(carrier), SpanKind.SERVER, about))
 
     def close(self) -> None:
         """Send what is left, for CLOSE_SECONDS at most: it would try again and again."""

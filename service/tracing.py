@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 log = logging.getLogger("service")
 
@@ -32,15 +32,15 @@ class Span(Protocol):
         """The value of `traceresponse`, or nothing."""
         ...
 
-    def end(self, name: str, status: int, attributes: Mapping[str, str | int | float]) -> None:
-        """It has been answered; `name` is of few."""
+    def end(self, method: str, endpoint: str, path: str, status: int, spent: Mapping[str, float]) -> None:
+        """It has been answered; `endpoint` is of few, `spent` are the seconds of its stages."""
         ...
 
 
 class Tracing(Protocol):
     """Begins spans."""
 
-    def begin(self, headers: Mapping[bytes, bytes]) -> Span:
+    def begin(self, headers: Mapping[bytes, bytes], request_id: str) -> Span:
         """The span of a request with these headers, their names in small letters."""
         ...
 
@@ -59,14 +59,14 @@ class _Kept:
     def response(self) -> str:
         return f"00-{self.trace_id}-{secrets.token_hex(8)}-00" if self.trace_id else ""
 
-    def end(self, name: str, status: int, attributes: Mapping[str, str | int | float]) -> None:
+    def end(self, method: str, endpoint: str, path: str, status: int, spent: Mapping[str, float]) -> None:
         return
 
 
 class Keeping:
     """Without OpenTelemetry."""
 
-    def begin(self, headers: Mapping[bytes, bytes]) -> Span:
+    def begin(self, headers: Mapping[bytes, bytes], request_id: str) -> Span:
         return _Kept(headers)
 
     def close(self) -> None:
@@ -83,9 +83,3 @@ def start() -> Tracing:
         log.warning("%s is set, and there are no spans without the extra tracing: %s", ENDPOINTS[0], error)
         return Keeping()
     return Spans()
-
-
-def attributes(method: str, path: str, request_id: str, spent: Mapping[str, float]) -> dict[str, Any]:
-    """What a span tells of a request, by OpenTelemetry's names; `spent` are the seconds of its stages."""
-    told: dict[str, Any] = {"http.request.method": method, "url.path": path, "harmonium.request.id": request_id}
-    return told | {f"harmonium.{stage}.duration": seconds for stage, seconds in list(spent.items())}

@@ -18,8 +18,8 @@ from torch import nn
 from models.manifest import OPSET, Graph
 from models.sample import Recording
 from training.graphs import Graphs
-from training.learners import operators, quantised
 from training.learners.learner import Export, Learner
+from training.learners.operators import TRANSLATIONS
 
 SMALL = 256
 """Tensors of fewer values stay float32: they cost nothing."""
@@ -76,7 +76,7 @@ def to_onnx(plan: Export, declared: Graph) -> bytes:
             dynamic_shapes=tuple(axes.values()),
             opset_version=OPSET,
             dynamo=True,
-            custom_translation_table={**operators.TRANSLATIONS, **quantised.TRANSLATIONS},
+            custom_translation_table=TRANSLATIONS,
             external_data=False,
             verbose=False,
         )

@@ -118,7 +118,7 @@ def test_its_card_shows_the_figures_there_are(version: Version) -> None:
     linked = re.findall(r"^!\[(.+)\]\(figures/(.+)\)$", card, re.MULTILINE)
     there = sorted(path.name for path in (version.folder / "figures").iterdir())
     assert sorted(name for _, name in linked) == there
-    assert len(there) >= 2
+    assert len(there) >= 3
     assert "learning.png" in there
     assert len({alt for alt, _ in linked}) == len(linked)
     assert sum((version.folder / "figures" / name).stat().st_size for name in there) <= MOST_BYTES_OF_FIGURES

@@ -12,6 +12,7 @@ from training.figures import generate, plot
 from training.figures.figure import Figure
 from training.figures.sheet import most, sheet
 from training.graphs import Graphs
+from training.metrics.likelihood import kl_by_unit
 
 COLUMNS = 10
 BANDS = 2
@@ -79,7 +80,7 @@ def _errors(task: Encode, errors: NDArray[np.floating]) -> Figure:
 
 def _units(mean: NDArray[np.float32], log_variance: NDArray[np.float32]) -> Figure:
     """KL(q(z|x) || N(0, I)) by number of the code, which adds up over them."""
-    nats = np.sort(0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).mean(axis=0, dtype=np.float64))[::-1]
+    nats = np.sort(kl_by_unit(mean.astype(np.float64), log_variance.astype(np.float64)).mean(axis=0))[::-1]
     figure, (panel,) = plot.panels(height=2.5)
     panel.bar(np.arange(1, len(nats) + 1), nats, color=plot.OURS["color"])
     panel.set(xlabel="numbers of the code, the most telling first", ylabel="nats a picture")

@@ -83,8 +83,42 @@ def _conjugate_gradients(
     return solution
 
 
+@torch.library.custom_op("harmonium::in_bytes", mutates_args=())
+def in_bytes(values: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """`values`, float, as scale [] times the integers from 0 to 255 less zero [], uint8."""
+    return torch.fake_quantize_per_tensor_affine(values, scale, zero.int(), 0, 255)
+
+
+@in_bytes.register_fake
+def _(values: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    return torch.empty_like(values)
+
+
+def _in_bytes(values: onnxscript.FLOAT, scale: onnxscript.FLOAT, zero: onnxscript.UINT8) -> Any:
+    op: Any = opset18  # its types hold for values of numpy
+    return op.DequantizeLinear(op.QuantizeLinear(values, scale, zero), scale, zero)
+
+
+@torch.library.custom_op("harmonium::from_steps", mutates_args=())
+def from_steps(steps: Tensor, scale: Tensor) -> Tensor:
+    """Weights, float [O,I,H,W], that are steps, int8, times the scale [O] of their output channel."""
+    return steps.float() * scale.view(-1, 1, 1, 1)
+
+
+@from_steps.register_fake
+def _(steps: Tensor, scale: Tensor) -> Tensor:
+    return torch.empty_like(steps, dtype=torch.float32)
+
+
+def _from_steps(steps: onnxscript.INT8, scale: onnxscript.FLOAT) -> Any:
+    op: Any = opset18  # its types know no operator without its last input
+    return op.DequantizeLinear(steps, scale, axis=0)
+
+
 TRANSLATIONS: dict[Callable[..., Any], Any] = {
     torch.ops.harmonium.integer_product.default: _matmul_integer,
     torch.ops.harmonium.conjugate_gradients.default: _conjugate_gradients,
+    torch.ops.harmonium.in_bytes.default: _in_bytes,
+    torch.ops.harmonium.from_steps.default: _from_steps,
 }
 """How the exporter writes each operator."""

@@ -31,9 +31,14 @@ def pca_error(train: Rows, test: Rows, size: int) -> Rows:
     return np.square(centred - centred @ axes @ axes.T).mean(axis=1)
 
 
+def kl_by_unit(mean: Rows, log_variance: Rows) -> Rows:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) of each value, nats."""
+    return -0.5 * (1 + log_variance - mean**2 - np.exp(log_variance))
+
+
 def kl_divergence(mean: Rows, log_variance: Rows) -> Rows:
     """KL(N(mean, exp(log_variance)) || N(0, I)) of each row, nats."""
-    return -0.5 * (1 + log_variance - mean**2 - np.exp(log_variance)).sum(axis=1)
+    return kl_by_unit(mean, log_variance).sum(axis=1)
 
 
 def bernoulli_nll(probability: Rows, binary: Rows) -> Rows:
@@ -79,7 +84,7 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
         Metric(
             name="ELBO",
             value=float(elbo.mean()),
-            standard_error=_spread(elbo),
+            standard_error=spread(elbo),
             better="higher",
             samples=len(elbo),
             data=name,
@@ -88,7 +93,7 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
         Metric(
             name="ELBO of training pictures",
             value=float(seen.mean()),
-            standard_error=_spread(seen),
+            standard_error=spread(seen),
             better="higher",
             samples=len(seen),
             data=f"the first of {data.name} training, binarised once with default_rng(0)",
@@ -97,7 +102,7 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
         Metric(
             name="importance-weighted bound",
             value=float(elbo.mean() + gap.mean()),
-            standard_error=float(np.hypot(_spread(elbo), _spread(gap))),
+            standard_error=float(np.hypot(spread(elbo), spread(gap))),
             better="higher",
             samples=len(elbo),
             data=name,
@@ -130,13 +135,13 @@ def _reconstruction(graphs: Graphs, data: Pictures) -> Metric:
     return Metric(
         name="reconstruction error",
         value=float(error.mean()),
-        standard_error=_spread(error),
+        standard_error=spread(error),
         better="lower",
         samples=len(error),
         data=f"{data.name} test",
         protocol="mean squared error a pixel in 0..1, pictures as they are, decoded from the mean code",
         baselines=(
-            Baseline(name=f"PCA, {size} components{few}", value=float(linear.mean()), standard_error=_spread(linear)),
+            Baseline(name=f"PCA, {size} components{few}", value=float(linear.mean()), standard_error=spread(linear)),
         ),
     )
 
@@ -151,6 +156,6 @@ def _elbo(graphs: Graphs, binary: NDArray[np.float32]) -> tuple[Rows, Rows, Rows
     return mean, log_variance, -(bernoulli_nll(*flat) + kl_divergence(mean, log_variance))
 
 
-def _spread(values: NDArray[np.floating]) -> float:
+def spread(values: NDArray[np.floating]) -> float:
     """Standard error of the mean."""
     return float(values.std(ddof=1) / np.sqrt(len(values)))

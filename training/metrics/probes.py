@@ -13,6 +13,7 @@ from models.manifest import Baseline, Metric
 from training.data.labelled import Images, Pictures
 from training.graphs import Graphs
 from training.metrics import principal
+from training.metrics.likelihood import spread
 
 Rows = NDArray[np.float64]
 Labels = NDArray[np.integer]
@@ -80,7 +81,7 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
             Metric(
                 name=name,
                 value=float(right.mean()),
-                standard_error=_spread(right),
+                standard_error=spread(right),
                 better="higher",
                 samples=len(right),
                 data=f"{data.name} test",
@@ -89,7 +90,7 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
                     Baseline(
                         name=f"PCA, {size} components",
                         value=float(baseline.mean()),
-                        standard_error=_spread(baseline),
+                        standard_error=spread(baseline),
                     ),
                 ),
             )
@@ -99,8 +100,3 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
 
 def _means(graphs: Graphs, images: Images) -> Rows:
     return graphs.in_batches("encode", 500, image=images.astype(np.float32) / 255)["mean"].astype(np.float64)
-
-
-def _spread(right: Rows) -> float:
-    """Standard error of a share."""
-    return float(right.std(ddof=1) / np.sqrt(len(right)))

@@ -20,7 +20,8 @@ def task() -> Denoise:
 
 
 def test_a_model_that_takes_no_sigma_is_shown_with_every_kind_of_damage() -> None:
-    (figure,) = denoise.figures(task(), GRAPHS, DATA)
+    figure, gains = denoise.figures(task(), GRAPHS, DATA)
+    assert (figure.name, gains.name) == ("before-and-after", "gains")
     height, width = repair.CROP
     page = decoded(figure.png)
     assert page.shape[0] == LINE + len(repair.SHOWN) * (2 * height + LINE + GAP)
@@ -32,4 +33,5 @@ def test_a_model_that_takes_no_sigma_is_shown_with_every_kind_of_damage() -> Non
 
 
 def test_photographs_that_may_not_be_shown_are_not() -> None:
-    assert denoise.figures(task(), GRAPHS, replace(DATA, showable={})) == []
+    kept = denoise.figures(task(), GRAPHS, replace(DATA, showable={}))
+    assert [figure.name for figure in kept] == ["gains"]  # bars alone
