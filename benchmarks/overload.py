@@ -122,7 +122,8 @@ async def full(connections: Connections, request: bytes) -> float:
     async def caller() -> None:
         nonlocal answered
         while time.perf_counter() < end:
-            answered += await connections.ask(request) == 200
+            status = await connections.ask(request)
+            answered += status == 200
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     return answered / FULL_SECONDS

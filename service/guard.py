@@ -21,6 +21,7 @@ from service.body import Body, CallerLeft
 from service.endpoints import Endpoints
 from service.problems import MEDIA_TYPE, Deadline, Draining, Internal, Problem
 from service.runtime.clock import Clock
+from service.runtime.crowd import Place
 from service.state import State
 
 log = logging.getLogger("service.requests")
@@ -51,6 +52,7 @@ class Guard:
         logs.ABOUT.set(about)
         clock = Clock(self._settings.deadline_seconds)
         body = Body(receive, self._state)
+        endpoint = self._endpoints.name(scope["path"])
         told = {b"x-request-id": request_id, b"traceresponse": span.response()}
         answer = Answer(send, told, clock, body, self._state, protocol=scope["path"].startswith("/v2"))
         scope.setdefault("state", {})["clock"] = clock
@@ -66,7 +68,8 @@ class Guard:
                 await body.discard()  # or the connection would have to end with the answer
                 raise
             whole = await body.collect(headers.get(b"content-length", b""))
-            await self._answer(scope, receive, whole, answer, clock)
+            with self._state.crowd(endpoint).enter() as place:  # not before: a slow body keeps nobody out
+                await self._answer(scope, receive, whole, answer, clock, place)
         except Problem as problem:
             await answer.refuse(problem)
         except CallerLeft:
@@ -83,14 +86,15 @@ class Guard:
             if accepted:
                 self._state.end()
             spent = time.perf_counter() - start
-            endpoint = self._endpoints.name(scope["path"])
             self._state.metrics.ended(endpoint, answer.outcome, spent, clock.spent)
             method, path, took = scope["method"], scope["path"], 1000 * spent
             span.end(method, endpoint, path, answer.outcome, clock.spent)
             extra = {"method": method, "path": path, "status": answer.outcome, "milliseconds": round(took, 1)}
             log.debug("%s %s %a -> %s in %.1f ms", request_id, method, path, answer.outcome, took, extra=extra)
 
-    async def _answer(self, scope: Scope, receive: Receive, body: bytes, answer: "Answer", clock: Clock) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, body: bytes, answer: "Answer", clock: Clock, place: Place
+    ) -> None:
         left = asyncio.ensure_future(_until_left(receive))
         read = False
 
@@ -102,9 +106,18 @@ class Guard:
             await asyncio.shield(left)
             return {"type": "http.disconnect"}
 
+        async def give(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                place.leave()
+                await answer(message)
+            else:
+                place.step_out()
+                await answer(message)
+                place.step_in()
+
         if scope["method"] == "HEAD":  # as GET; the server leaves out the body
             scope = {**scope, "method": "GET"}
-        work = asyncio.ensure_future(_run(self._app, scope, replay, answer))
+        work = asyncio.ensure_future(_run(self._app, scope, replay, give))
         try:
             while not clock.late() and not work.done() and not left.done():  # it may be extended meanwhile
                 remaining = clock.deadline - time.monotonic()

@@ -110,6 +110,11 @@ class Settings(BaseSettings):
     max_pictures: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 1000
     """Pictures of one generate call."""
 
+    queue_seconds: Annotated[float, Field(gt=0, le=3600)] = 0.5
+    """Time in which a burst of calls can be answered that are all let in, in seconds; 16 calls always are.
+
+    With one call more, others are refused unless hardly any are in work, until a second has passed without a refusal.
+    """
     max_queue_rows: Annotated[int, Field(ge=1)] = 4096
     """Rows (pictures, latents) that may wait for one small graph."""
     max_queue_ratings: Annotated[int, Field(ge=1)] = 2_000_000

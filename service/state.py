@@ -5,9 +5,18 @@ import asyncio
 from service import limits, tracing
 from service.keys import Keys
 from service.metrics import Metrics, Shared
+from service.runtime.crowd import Crowd
 from service.runtime.library import Library
 from service.runtime.pool import Pool
 from service.settings import Settings
+
+ON_THE_LOOP = (
+    *("/v1/recommend", "/v1/encode", "/v1/generate"),
+    *("/v2/models/{graph}/infer", "/v2/models/{graph}/versions/{number}/infer"),
+)
+"""Endpoints whose calls wait for the event loop. Those of /v1/denoise wait for a thread."""
+MANY = 2**31
+"""Calls: none is too many."""
 
 
 class State:
@@ -22,7 +31,9 @@ class State:
         self.metrics.memory_limit.set(limits.memory() or 0)  # read once, as all that follows from it
         self.library = Library(settings, self.metrics, shared and shared.folder)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
-        self.pool = Pool(threads, settings.max_queue_pixels)
+        self.pool = Pool(threads, settings.max_queue_pixels, settings.queue_seconds)
+        self._crowds = {endpoint: Crowd(1, settings.queue_seconds) for endpoint in ON_THE_LOOP}
+        self._others = Crowd(MANY, settings.queue_seconds)
         self.leaving = False
         """Set once, when the process has been told to stop."""
         self.draining = False
@@ -45,6 +56,10 @@ class State:
         self.in_flight -= 1
         if self.in_flight == 0:
             self.idle.set()
+
+    def crowd(self, endpoint: str) -> Crowd:
+        """The calls among which one of `endpoint` waits."""
+        return self._crowds.get(endpoint, self._others)
 
     def unready(self) -> list[str]:
         """Why calls cannot be answered; empty when they can."""

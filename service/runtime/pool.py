@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from service.problems import Overloaded
 from service.runtime.clock import Clock
+from service.runtime.crowd import Crowd
 from service.runtime.turns import Threads, Turns
 
 Result = TypeVar("Result")
@@ -24,8 +25,9 @@ class Lane:
     A job alone may have more; one of none is always admitted.
     """
 
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self, max_pixels: int, crowd: Crowd) -> None:
+        """`crowd` is that of the calls which are nothing but such a job."""
+        self._max_pixels, self.crowd = max_pixels, crowd
         self.pixels = 0
 
     def admit(self, pixels: int) -> None:
@@ -49,9 +51,9 @@ class Pool:
     A small job has one of `threads` threads to itself. Large ones are done piece by piece, by as many threads.
     """
 
-    def __init__(self, threads: int, max_pixels: int) -> None:
-        """`max_pixels` is what each of the two lanes admits."""
-        self.small, self.large = Lane(max_pixels), Lane(max_pixels)
+    def __init__(self, threads: int, max_pixels: int, seconds: float) -> None:
+        """`max_pixels` is what each of the two lanes admits, and a burst of calls is done in `seconds`."""
+        self.small, self.large = Lane(max_pixels, Crowd(threads, seconds)), Lane(max_pixels, Crowd(1, seconds))
         self._small_jobs = ThreadPoolExecutor(threads, thread_name_prefix="picture")
         self._large_jobs = ThreadPoolExecutor(LARGE_JOBS, thread_name_prefix="large-picture")
         self._pieces = Threads(threads)
@@ -66,14 +68,16 @@ class Pool:
         return await self._run(begin, self.small, pixels, clock)
 
     async def run_in_turns(self, job: Callable[[Turns], Result], pixels: int, clock: Clock) -> Result:
-        """The result of a job that does all its work in pieces.
+        """The result of a call that is one job, which does all its work in pieces.
 
         No piece is begun for a caller that has left, or after its deadline.
 
         Raises:
             Overloaded, Deadline: and whatever the job raised.
         """
-        return await self._run(job, self.small if pixels <= SMALL else self.large, pixels, clock)
+        lane = self.small if pixels <= SMALL else self.large
+        with lane.crowd.enter():
+            return await self._run(job, lane, pixels, clock)
 
     async def _run(self, job: Callable[[Turns], Result], lane: Lane, pixels: int, clock: Clock) -> Result:
         loop = asyncio.get_running_loop()

@@ -79,6 +79,23 @@ def test_a_full_queue_refuses_and_what_it_admits_is_right(zoo: Path, tmp_path: P
     figure("answers of 16 clients with queues for one", hammer.summary())
 
 
+def test_more_calls_at_once_than_can_be_answered_are_refused_at_once(tmp_path: Path, figure: Figure) -> None:
+    """Forty callers, of whom sixteen may wait: the others know it before the first of these has its answer."""
+    shutil.copytree(ROOT / "models/zoo/digits-gan", tmp_path / "zoo" / "digits-gan")
+    request = post("generate", b'{"seed": 1, "count": 100}', "accept: application/zip")
+    settings = {"default_generate": "digits-gan", "queue_seconds": "0.001"}
+    with running(tmp_path / "zoo", tmp_path, **settings) as service, contextlib.ExitStack() as callers:
+        forty = [callers.enter_context(raw(service.port, request)) for _ in range(40)]
+        answers = [parsed(connection) for connection in forty]
+        let_in = [answer for answer in answers if answer.status_code == 200]
+        for answer in answers:
+            if answer not in let_in:
+                refused(answer, 503, "overloaded", setting="HARMONIUM_QUEUE_SECONDS")
+        figure("of 40 calls at once let in", len(let_in))
+        assert len(let_in) == 16
+        assert len({answer.content for answer in let_in}) == 1
+
+
 def test_work_that_passes_the_deadline_stops(zoo: Path, tmp_path: Path, figure: Figure) -> None:
     """One thread, and a picture that keeps it for more than two deadlines: the next caller finds it free."""
     pixels = {"max_pixels": "80000000", "max_queue_pixels": "82000000", "megapixel_seconds": "0"}

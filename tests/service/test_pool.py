@@ -9,7 +9,7 @@ from service.runtime.pool import SMALL, Pool
 
 
 async def test_jobs_run_in_threads_and_give_their_result() -> None:
-    pool = Pool(1, 100)
+    pool = Pool(1, 100, 60)
     assert await pool.run(threading.current_thread, 10, Clock(60)) is not threading.main_thread()
     await asyncio.sleep(0)
     assert pool.small.pixels == 0
@@ -17,7 +17,7 @@ async def test_jobs_run_in_threads_and_give_their_result() -> None:
 
 
 async def test_the_bound_is_on_pixels_and_holds_until_the_thread_is_done() -> None:
-    pool = Pool(1, 100)
+    pool = Pool(1, 100, 60)
     begun, go_on = threading.Event(), threading.Event()
 
     def work() -> str:
@@ -38,7 +38,7 @@ async def test_the_bound_is_on_pixels_and_holds_until_the_thread_is_done() -> No
 
 
 async def test_what_is_collected_counts_and_is_given_to_a_job() -> None:
-    pool = Pool(1, 100)
+    pool = Pool(1, 100, 60)
     with pool.held(90):
         assert pool.small.pixels == 90
         with pytest.raises(Overloaded), pool.held(11):
@@ -56,7 +56,7 @@ async def test_what_is_collected_counts_and_is_given_to_a_job() -> None:
 
 
 async def test_late_and_abandoned_jobs_are_not_begun() -> None:
-    pool = Pool(1, 100)
+    pool = Pool(1, 100, 60)
     begun: list[int] = []
     with pytest.raises(Deadline):
         await pool.run(lambda: begun.append(1), 1, Clock(-1))
@@ -70,7 +70,7 @@ async def test_late_and_abandoned_jobs_are_not_begun() -> None:
 
 async def test_small_jobs_have_threads_of_their_own() -> None:
     """Every thread of the large ones is busy, and as many pixels wait as may: a small one is admitted and done."""
-    pool = Pool(2, 3 * (SMALL + 1))
+    pool = Pool(2, 3 * (SMALL + 1), 60)
     busy, go_on = threading.Semaphore(0), threading.Event()
 
     def hold() -> None:
@@ -94,7 +94,7 @@ async def test_small_jobs_have_threads_of_their_own() -> None:
 
 
 async def test_closing_ends_a_large_job_with_its_piece_in_hand() -> None:
-    pool = Pool(1, 10 * SMALL)
+    pool = Pool(1, 10 * SMALL, 60)
     begun, go_on = threading.Event(), threading.Event()
     done: list[int] = []
 

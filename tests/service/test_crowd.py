@@ -1,0 +1,123 @@
+import pytest
+
+from service.problems import Overloaded
+from service.runtime.crowd import BURST, CALM, ROUNDS, SHORT, Crowd, Place
+
+
+class Time:
+    """What a crowd takes for the time."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def work(crowd: Crowd, time: Time, calls: int, seconds: float) -> None:
+    """Calls one after the other, each of which takes so long."""
+    for _ in range(calls):
+        with crowd.enter():
+            time.seconds += seconds
+
+
+def fill(crowd: Crowd) -> list[Place]:
+    """As many calls as are let in."""
+    places: list[Place] = []
+    with pytest.raises(Overloaded) as caught:
+        while True:
+            places.append(crowd.enter())
+    assert caught.value.setting == "HARMONIUM_QUEUE_SECONDS"
+    assert caught.value.headers["Retry-After"] == f"{CALM:.0f}"
+    return places
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def test_a_burst_of_slow_calls_is_let_in(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 100, 1.0)
+    assert len(fill(crowd)) == BURST
+
+
+def test_a_first_burst_is_bounded_before_any_of_it_is_done(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    places: list[Place] = []
+    with pytest.raises(Overloaded):
+        while True:
+            places.append(crowd.enter())
+            time.seconds += 0.001
+    assert BURST < len(places) <= 23  # 23 x 0.023 s
+
+
+def test_a_burst_is_larger_where_more_can_be_worked_on(time: Time) -> None:
+    crowd = Crowd(10, 0.5, time)
+    work(crowd, time, 100, 1.0)
+    assert len(fill(crowd)) == 10 * ROUNDS
+
+
+def test_of_fast_calls_as_many_are_let_in_as_are_done_in_time(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 200, 0.001)
+    assert len(fill(crowd)) == pytest.approx(500, abs=2)
+
+
+def test_callers_that_wait_for_their_answers_are_all_let_in_for_ever(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    places = [crowd.enter() for _ in range(BURST)]
+    for _ in range(1000):
+        time.seconds += 1
+        places.pop(0).leave()
+        places.append(crowd.enter())
+
+
+def test_once_it_overflowed_it_is_kept_short_until_nobody_was_refused_for_a_second(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 100, 0.1)
+    places = fill(crowd)
+    for _ in range(20):  # each refusal begins the second anew
+        time.seconds += 0.9 * CALM
+        places.pop(0).leave()
+        if len(places) < SHORT:
+            places.append(crowd.enter())
+        with pytest.raises(Overloaded):
+            crowd.enter()
+    assert len(places) == SHORT
+    time.seconds += CALM
+    assert len(fill(crowd)) == BURST - SHORT
+
+
+def test_calls_that_are_done_at_once_are_let_in_even_then(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 200, 0.001)
+    places = fill(crowd)
+    while len(places) > 10:
+        places.pop().leave()
+    places.append(crowd.enter())
+
+
+def test_who_waits_for_a_reader_keeps_nobody_out(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 100, 1.0)
+    places = fill(crowd)
+    time.seconds += CALM
+    places[0].step_out()
+    with crowd.enter():
+        places[0].step_in()
+        assert crowd.calls == BURST + 1
+    places[0].step_out()
+    for place in places:
+        place.leave()
+        place.leave()  # once is enough
+    assert crowd.calls == 0
+
+
+def test_time_without_calls_is_not_their_pace(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 200, 0.001)
+    time.seconds += 3600
+    work(crowd, time, 1, 0.001)
+    assert len(fill(crowd)) == pytest.approx(500, abs=2)
