@@ -24,15 +24,18 @@ def work(crowd: Crowd, time: Time, calls: int, seconds: float) -> None:
 def fill(crowd: Crowd, time: Time | None = None) -> list[Place]:
     """As many calls as are let in: at once or, with `time`, one each millisecond."""
     places: list[Place] = []
-    while True:
-        try:
+
+    def come() -> None:
+        while True:
             places.append(crowd.enter())
-        except Overloaded as problem:
-            assert problem.setting == "HARMONIUM_QUEUE_SECONDS"
-            assert problem.headers["Retry-After"] == f"{CALM:.0f}"
-            return places
-        if time:
-            time.seconds += 0.001
+            if time:
+                time.seconds += 0.001
+
+    with pytest.raises(Overloaded) as caught:
+        come()
+    assert caught.value.setting == "HARMONIUM_QUEUE_SECONDS"
+    assert caught.value.headers["Retry-After"] == f"{CALM:.0f}"
+    return places
 
 
 @pytest.fixture
