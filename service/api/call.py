@@ -3,11 +3,11 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from models.manifest import AnyTaskType
@@ -39,6 +39,13 @@ class Query(BaseModel):
     """Query parameters: closed; text is read as what the field is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Chosen(BaseModel):
+    """Fields that name a model."""
+
+    model: Annotated[str | None, Field(max_length=64)] = None
+    version: Annotated[int | None, Field(ge=1)] = None
 
 
 def state(request: Request) -> State:

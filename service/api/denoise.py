@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from models.manifest import Denoise
 from service.api import call, schema, sent
@@ -41,9 +41,7 @@ def _strength(value: Any, info: ValidationInfo) -> float | Literal["auto"]:
     return sigma
 
 
-class Options(BaseModel):
-    model: Annotated[str | None, Field(max_length=64)] = None
-    version: Annotated[int | None, Field(ge=1)] = None
+class Options(call.Chosen):
     strength: Annotated[
         Any,
         BeforeValidator(_strength),

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
 from models.manifest import Encode, Generate
 from service.api import call, schema, sent
+from service.api.fitted import Fitted
 from service.media import arrays, fitting, pictures
 from service.media.negotiation import JSON, NPY, PNG
 from service.media.picture import Picture
@@ -22,22 +23,7 @@ FORMS = [JSON, NPY]
 SEEDS = 2**63
 
 
-def _spelled(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-class Options(BaseModel):
-    model: Annotated[str | None, Field(max_length=64)] = None
-    version: Annotated[int | None, Field(ge=1)] = None
-    fit: Annotated[
-        fitting.Fit, Field(description="How a picture of another size is made to fit: with margins, or stretched.")
-    ] = "letterbox"
-    invert: Annotated[
-        fitting.Invert,
-        BeforeValidator(_spelled),
-        WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "boolean"}]}),
-        Field(description="Whether light and dark change places; `auto` looks at the border."),
-    ] = "auto"
+class Options(Fitted, call.Chosen):
     sample: Annotated[
         int | None,
         Field(ge=0, lt=SEEDS, description="Seed of a draw from the posterior; picture i is drawn with seed + i."),

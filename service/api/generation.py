@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from models.manifest import Encode, Generate
 from service.api import call
+from service.api.fitted import Fitted
 from service.problems import Fault, InvalidFields
 from service.runtime import latents
 from service.settings import MOST_PICTURES, Settings
@@ -33,8 +34,8 @@ Vector = Annotated[list[Number], Field(min_length=1, max_length=MOST_NUMBERS, fa
 Base64 = Annotated[str, Field(min_length=1, description="A picture in base64.")]
 
 
-class End(call.Body):
-    """Exactly one of the three."""
+class End(Fitted, call.Body):
+    """Exactly one of seed, latent, image; the others are of an image."""
 
     seed: Seed | None = None
     """The latent of this seed's picture."""
@@ -46,6 +47,8 @@ class End(call.Body):
     def _one(self) -> "End":
         if sum(given is not None for given in (self.seed, self.latent, self.image)) != 1:
             raise ValueError("must have exactly one of seed, latent, image")
+        if self.image is None and self.model_fields_set & Fitted.model_fields.keys():
+            raise ValueError("has fit or invert, which are for an image")
         return self
 
 
@@ -69,13 +72,17 @@ class Lattice(call.Body):
     """The axis that rises from row to row."""
 
 
-class Edit(call.Body):
-    """The picture of the image's latent mean + amount * direction."""
+class Edit(Fitted, call.Body):
+    """The picture of the image's latent mean + amount * direction.
+
+    It has the polarity of the model's pictures, also where the image was inverted.
+    """
 
     image: Base64
     direction: Annotated[str, Field(max_length=2000)]
     """One of the version's directions; `GET /v1/models/{name}` lists them."""
     amount: Annotated[float, Field(ge=-MOST_AMOUNT, le=MOST_AMOUNT)]
+    """1 goes from the mean of all training pictures to that of a class, or by a standard deviation of an attribute."""
 
 
 class GenerateRequest(call.Body):
@@ -130,12 +137,11 @@ def check(ask: GenerateRequest, task: Generate, encode: Encode | None, settings:
     Raises:
         InvalidFields.
     """
-    faults = _conflicts(ask, task) or [
-        *_of_latents(ask, task),
-        *_of_lattice(ask, task),
-        *_of_edit(ask, task),
-        *_of_images(ask, task, encode),
-    ]
+    faults = (
+        _conflicts(ask, task)
+        or _of_images(ask, task, encode)
+        or [*_of_latents(ask, task), *_of_lattice(ask, task), *_of_edit(ask, task)]
+    )
     if faults:
         raise InvalidFields(faults)
     if ask.total > settings.max_pictures:
@@ -217,7 +223,8 @@ def _of_images(ask: GenerateRequest, task: Generate, encode: Encode | None) -> l
         return []
     given = [f"{where}/image" for where, end in _ends(ask) if end.image is not None]
     given += ["/edit/image"] if ask.edit is not None else []
-    return [Fault(where, "cannot be encoded: this version has no graph encode") for where in given]
+    detail = "cannot be encoded: this version has no graph encode; name a model that has one, such as a VAE's"
+    return [Fault(where, detail) for where in given]
 
 
 def _ends(ask: GenerateRequest) -> list[tuple[str, End]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.manifest import Encode, Generate
 from service.api import call, sent
+from service.api.fitted import Fitted
 from service.api.generation import Edit, End, GenerateRequest
 from service.media import fitting
 from service.runtime import latents
@@ -54,17 +55,17 @@ async def _end(request: Request, end: End, name: str, truncation: float, model: 
     if end.seed is not None:
         return latents.drawn(end.seed, task.latent_size, 0)[0] * np.float32(truncation)
     if end.image is not None:
-        return await _mean(request, end.image, call.pointer("interpolate", name, "image"), model)
+        return await _mean(request, end.image, end, call.pointer("interpolate", name, "image"), model)
     return np.array(end.latent, np.float32)
 
 
 async def _edited(request: Request, edit: Edit, model: Model, task: Generate) -> Latent:
-    mean = await _mean(request, edit.image, call.pointer("edit", "image"), model)
+    mean = await _mean(request, edit.image, edit, call.pointer("edit", "image"), model)
     return (mean + edit.amount * np.array(task.directions[edit.direction])).astype(np.float32)
 
 
-async def _mean(request: Request, image: str, pointer: str, model: Model) -> Latent:
-    """The latent mean of a picture in base64, made to fit as /v1/encode does if not told otherwise."""
+async def _mean(request: Request, image: str, fitted: Fitted, pointer: str, model: Model) -> Latent:
+    """The latent mean of a picture in base64, made to fit as /v1/encode does."""
     service, clock, task = call.state(request), call.clock(request), model.task(Encode)
 
     def look() -> sent.Part:
@@ -77,8 +78,8 @@ async def _mean(request: Request, image: str, pointer: str, model: Model) -> Lat
         with clock.stage("decode"):
             (picture,) = part.read()
             shape = task.channels, task.height, task.width
-            return fitting.fit(picture, shape, "letterbox", "auto", task.background)[0]
+            return fitting.fit(picture, shape, fitted.fit, fitted.invert, task.background)[0]
 
-    fitted = await sent.work(request, fit, part.header.pixels)
-    (row,) = await model.infer("encode", [{"image": fitted}], clock)
+    planes = await sent.work(request, fit, part.header.pixels)
+    (row,) = await model.infer("encode", [{"image": planes}], clock)
     return row["mean"]

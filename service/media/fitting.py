@@ -12,6 +12,8 @@ Fit = Literal["letterbox", "stretch"]
 Invert = Literal["auto", "true", "false"]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601, as JPEG and Pillow weigh it."""
+CONTRAST = 0.05
+"""Of full scale: where light and dark differ by less, nothing is drawn."""
 
 
 def fit(
@@ -20,13 +22,14 @@ def fit(
     """`picture` as float32 `shape` [C,H,W] in 0..1, and whether it was inverted.
 
     `background` is that of the training pictures; `invert="auto"` turns a picture whose
-    border is of the other kind. One that has the size and the polarity already passes
-    unchanged: its values are the pixels' divided by full scale.
+    border is of the other kind: nearer to its lightest value or to its darkest. One that has
+    the size and the polarity already passes unchanged: its values are the pixels' divided by
+    full scale.
     """
     channels, height, width = shape
     planes = _flat(picture, channels)
     ground = _border(planes)
-    inverted = invert == "true" or (invert == "auto" and (float(np.mean(ground)) > 0.5) != (background == "light"))
+    inverted = invert == "true" or (invert == "auto" and _light(planes, ground) != (background == "light"))
     if inverted:
         planes, ground = 1 - planes, 1 - ground
     if planes.shape[:2] != (height, width):
@@ -66,6 +69,13 @@ def _ground(planes: NDArray[np.float32], cover: NDArray[np.float32]) -> NDArray[
 def _border(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Median colour [C] of the outermost pixels."""
     return np.median(_edge(planes), axis=0).astype(np.float32)
+
+
+def _light(planes: NDArray[np.float32], ground: NDArray[np.float32]) -> bool:
+    """Whether what is drawn is darker than the ground: grey paper is light, and a dark photograph's black is dark."""
+    low, high = float(planes.min()), float(planes.max())
+    middle = (low + high) / 2 if high - low > CONTRAST else 0.5
+    return float(np.mean(ground)) > middle
 
 
 def _edge(planes: NDArray[Any]) -> NDArray[Any]:

@@ -79,6 +79,21 @@ def test_the_right_size_and_polarity_pass_to_the_bit(how: str) -> None:
     assert np.array_equal(image[0], digit().astype(np.float32) / np.float32(255))
 
 
+@pytest.mark.parametrize("white", [255, 200, 125, 60])
+@pytest.mark.parametrize("light", [True, False], ids=["on-paper", "on-slate"])
+def test_the_ground_is_light_or_dark_beside_what_is_drawn(white: int, light: bool) -> None:
+    """Paper in a dark room is paper."""
+    drawn = (digit().astype(np.float64) / 255 * white).astype(np.uint8)
+    _, inverted = fit(Picture(white - drawn if light else drawn), (1, 28, 28), "letterbox", "auto", "dark")
+    assert inverted == light
+
+
+@pytest.mark.parametrize(("level", "light"), [(250, True), (5, False)])
+def test_where_nothing_is_drawn_the_level_decides(level: int, light: bool) -> None:
+    _, inverted = fit(Picture(np.full((28, 28), level, np.uint8)), (1, 28, 28), "letterbox", "auto", "dark")
+    assert inverted == light
+
+
 def test_letterbox_keeps_the_aspect_and_fills_with_the_ground() -> None:
     wide = np.full((10, 40), 20, np.uint8)
     wide[2:8, 4:36] = 220

@@ -42,8 +42,8 @@ def npy(array: Any) -> bytes:
     return buffer.getvalue()
 
 
-def mean(client: Client, data: bytes, kind: str = "image/png") -> Any:
-    answer = client.post("/v1/encode", content=data, headers={"content-type": kind})
+def mean(client: Client, data: bytes, kind: str = "image/png", **options: Any) -> Any:
+    answer = client.post("/v1/encode", content=data, headers={"content-type": kind}, params=options)
     return np.array(answer.json()["encodings"][0]["mean"], np.float32)
 
 
@@ -98,9 +98,30 @@ def test_ends_may_be_pictures(client: Client) -> None:
         assert np.array_equal(path, array(client, latents=between(*ends, 4, "slerp").tolist()))
 
 
+def test_pictures_are_made_to_fit_as_told(client: Client) -> None:
+    """As /v1/encode does with the same words."""
+    tall = png(40, 90)
+    for told in ({"fit": "stretch"}, {"invert": True}, {"fit": "letterbox", "invert": "auto"}):
+        end = {"image": text(tall)} | told
+        path = array(client, interpolate={"from": end, "to": {"seed": 5}, "steps": 2})
+        edited = array(client, edit=end | {"direction": "first", "amount": 0})
+        right = array(client, latents=[mean(client, tall, **told).tolist()])
+        assert np.array_equal(path[:1], right)
+        assert np.array_equal(edited, right)
+    turned, plain = (mean(client, tall, invert=value) for value in (True, False))
+    assert not np.array_equal(turned, plain)
+
+
+def test_only_a_picture_is_made_to_fit(client: Client) -> None:
+    answer = ask(client, interpolate={"from": {"seed": 1, "fit": "stretch"}, "to": {"seed": 2}, "steps": 2})
+    assert "for an image" in refused(answer, 422, "invalid-fields", "/interpolate/from")
+
+
 @pytest.mark.parametrize(
     ("changed", "pointer"),
     [
+        ({"fit": "crop"}, "/edit/fit"),
+        ({"invert": "maybe"}, "/edit/invert"),
         ({"image": ""}, "/edit/image"),
         ({"image": "not base64!"}, "/edit/image"),
         ({"image": 1}, "/edit/image"),
@@ -127,7 +148,7 @@ def test_an_unknown_direction_is_refused_with_those_there_are(client: Client) ->
 
 def test_without_an_encoder_no_picture_is_read(client: Client) -> None:
     detail = refused(ask(client, edit=EDIT, model="no-encoder"), 422, "invalid-fields", "/edit/image")
-    assert detail.endswith("this version has no graph encode")
+    assert "this version has no graph encode; name a model that has one" in detail
     ends = {"from": {"image": "?"}, "to": {"image": "?"}, "steps": 2}
     pointers = ("/interpolate/from/image", "/interpolate/to/image")
     refused(ask(client, interpolate=ends, model="no-encoder"), 422, "invalid-fields", *pointers)
