@@ -9,17 +9,21 @@ plain text.
 import asyncio
 import socket
 import struct
+import sys
 from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import listening
+from service.connections import Connections
 
 MOST_BYTES = 65_536
 """In the head of one request, trailers included."""
 LAST_CALL_SECONDS = 1.0
 """At the end of the process: for the head of a request that may be on its way."""
+
+CROWDED = "There are too many connections."
 
 
 class HeadTooLarge(Exception):
@@ -68,6 +72,9 @@ class Protocol(HttpToolsProtocol):
     stall_seconds = 30.0
     """In which a caller must take something of an answer that waits for it."""
 
+    held = Connections(sys.maxsize)
+    """All connections of the process."""
+
     _head = 0
     """Bytes of the request's head that the parser has told of."""
     _silent = 0
@@ -84,17 +91,19 @@ class Protocol(HttpToolsProtocol):
     """Runs while an answer waits to be taken."""
 
     @classmethod
-    def limited(cls, head_seconds: float, stall_seconds: float) -> "type[Protocol]":
+    def limited(cls, head_seconds: float, stall_seconds: float, held: Connections) -> "type[Protocol]":
         """The protocol with these limits: uvicorn makes its instances and passes them nothing of ours."""
-        return type(cls.__name__, (cls,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds})
+        return type(cls.__name__, (cls,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds, "held": held})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is waited for from now on."""
         super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
         self._wait_for_head(self.head_seconds)
+        self.held.join(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
+        self.held.leave(self)
         self._stop_waiting()
         self._stop_expecting()
         super().connection_lost(exc)
@@ -131,6 +140,7 @@ class Protocol(HttpToolsProtocol):
         self._silent = 0
         self._in_head = False
         self._stop_waiting()
+        self.held.work(self)
         super().on_headers_complete()
         if self._last:
             self.cycle.keep_alive = False
@@ -148,6 +158,8 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The next head may have begun already."""
         super().on_response_complete()
+        if self._answered():
+            self.held.wait(self)
         if self._in_head and self._answered() and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._wait_for_head(self.head_seconds)
@@ -168,6 +180,23 @@ class Protocol(HttpToolsProtocol):
             self._refuse(431, f"The headers have more than {MOST_BYTES} bytes.")
         else:
             self._refuse(400, msg)
+
+    def make_room(self) -> bool:
+        """Of too many connections this one has waited longest. Close it, unless bytes have come that are not read."""
+        if listening.queued(self.transport.get_extra_info("socket")):
+            return False
+        if self._in_head:
+            self._refuse(503, CROWDED)
+        else:
+            self.transport.close()  # who sent nothing expects no answer
+        return True
+
+    def turn_away(self) -> None:
+        """Too many connections work. Its request may be on its way: closed at once, it could miss the answer."""
+        self._deaf = True
+        self._stop_waiting()
+        self.transport.write(_plain(503, CROWDED))
+        self._wait_for_head(min(self.head_seconds, LAST_CALL_SECONDS))
 
     def shutdown(self) -> None:
         """The process ends: a connection closes once nothing is on its way, be it an answer or a request."""
@@ -248,5 +277,6 @@ def _plain(status: int, reason: str) -> bytes:
         "content-type: text/plain; charset=utf-8",
         f"content-length: {len(reason)}",
         "connection: close",
+        *(["retry-after: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
     )
     return "\r\n".join((*head, "", reason)).encode()

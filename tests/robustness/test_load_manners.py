@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import resource
 import select
 import shutil
 import socket
@@ -260,22 +259,3 @@ def test_a_caller_that_closes_its_half_has_left(strict: Service) -> None:
         found = to_the_end(half)
     assert not found or (found.startswith(b"HTTP/1.1 200 ") and found.endswith(b"IEND\xaeB`\x82"))
     assert httpx.get(f"http://127.0.0.1:{strict.port}/readyz").status_code == 200
-
-
-def test_many_idle_connections_hinder_nobody(zoo: Path, tmp_path: Path, figure: Figure) -> None:
-    """More of them than the process may have open: it serves again once their time is over."""
-    with contextlib.ExitStack() as idle, running(zoo, tmp_path, head_seconds="2") as service:
-        url = f"http://127.0.0.1:{service.port}/v1/generate"
-        for _ in range(500):
-            idle.enter_context(raw(service.port, b""))
-        assert httpx.post(url, json={}).status_code == 200
-        resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (100, 100))
-        begun, turned_away = time.monotonic(), 0
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                assert httpx.post(url, json={}).status_code == 200
-                break
-            turned_away += 1
-            assert time.monotonic() < begun + 30
-        figure("s without a free descriptor", round(time.monotonic() - begun, 2))
-        figure("callers turned away meanwhile", turned_away)
