@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -37,8 +38,11 @@ class Joined:
     an answer, which no proxy can mend; without a byte of it, the call goes to another replica.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, closing: Callable[[], None]
+    ) -> None:
+        """`closing` is called when it is closed and what was written may not be sent."""
+        self._transport, self._loop, self._closing = transport, loop, closing
         self._held = b""
 
     def __getattr__(self, name: str) -> Any:
@@ -57,6 +61,7 @@ class Joined:
         """Close once everything was sent."""
         self._flush()
         self._transport.close()
+        self._closing()
 
     def _flush(self) -> None:
         held, self._held = self._held, b""
@@ -97,7 +102,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is waited for from now on."""
-        super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop, self._expect_last_read)))
         self._wait_for_head(self.head_seconds)
         self.held.join(self)
 
@@ -170,8 +175,10 @@ class Protocol(HttpToolsProtocol):
         self._expect_reader()
 
     def resume_writing(self) -> None:
-        """It has been taken."""
+        """It has been taken, but for a little."""
         self._stop_expecting()
+        if self.transport.is_closing():
+            self._expect_last_read()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -183,7 +190,7 @@ class Protocol(HttpToolsProtocol):
 
     def make_room(self) -> bool:
         """Of too many connections this one has waited longest. Close it, unless bytes have come that are not read."""
-        if listening.queued(self.transport.get_extra_info("socket")):
+        if self.transport.is_closing() or listening.queued(self.transport.get_extra_info("socket")):
             return False
         if self._in_head:
             self._refuse(503, CROWDED)
@@ -230,6 +237,11 @@ class Protocol(HttpToolsProtocol):
             self._refuse(408, "The headers did not arrive in time.")
         else:
             self.transport.close()  # who sent nothing expects no answer
+
+    def _expect_last_read(self) -> None:
+        """The system closes a connection once its last bytes are taken, and waits for that as long as it takes."""
+        if self._stall_timer is None and self.transport.get_write_buffer_size():
+            self._expect_reader()
 
     def _expect_reader(self) -> None:
         waiting = self.transport.get_write_buffer_size()
