@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +24,7 @@ from service.api import (
     recommend,
     schema,
 )
+from service.cors import Cors
 from service.endpoints import Endpoints
 from service.guard import Guard
 from service.media import tensors
@@ -33,19 +33,6 @@ from service.runtime.room import return_large_blocks
 from service.state import State
 
 VERSION = "0.1.0"
-CORS: dict[str, Any] = {
-    "allow_methods": ["GET", "POST"],
-    "allow_headers": [
-        *("Authorization", "Content-Type", "Inference-Header-Content-Length", "Traceparent", "Tracestate"),
-        *("X-API-Key", "X-Request-Id"),
-    ],
-    "expose_headers": [
-        "Inference-Header-Content-Length",
-        *("Retry-After", "Server-Timing", "Traceresponse", "X-Model", "X-Model-Version", "X-Noise-Level"),
-        *("X-Request-Id", "X-Seed"),
-    ],
-}
-"""What pages of the sites that may call can send, and see of the answers."""
 
 
 class Files(StaticFiles):
@@ -114,7 +101,7 @@ def create_app(state: State) -> FastAPI:
     app.add_exception_handler(HTTPException, _refuse)
     app.add_middleware(Guard, state=state, endpoints=Endpoints(routes))
     if state.settings.origins:  # outermost: refusals need its headers too, or no page sees them
-        app.add_middleware(CORSMiddleware, allow_origins=state.settings.origins, **CORS)
+        app.add_middleware(Cors, origins=state.settings.origins)
     return app
 
 

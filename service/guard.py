@@ -1,4 +1,4 @@
-"""The outermost layer of our own: every request passes it but those that browsers send ahead, and no exception does.
+"""The outermost layer of our own: every request passes it but what browsers may send ahead, and no exception does.
 
 It gives the request its id and its clock, has its body collected, turns every Problem into
 its answer and every other exception into a 500, and ends the work when the deadline passes
@@ -63,6 +63,8 @@ class Guard:
             if not accepted:
                 raise Draining("The service is stopping.")
             try:
+                if refusal := scope["state"].get("refusal"):  # of a layer around this one
+                    raise refusal
                 logs.ABOUT.set(about._replace(key=self._state.keys.check(scope["path"], headers)))
             except Problem:
                 await body.discard()  # or the connection would have to end with the answer

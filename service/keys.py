@@ -20,7 +20,9 @@ log = logging.getLogger("service")
 
 Scope = Literal["infer", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-LINE = re.compile(r"(\S+)\s+(\S+)\s+([0-9a-fA-F]{64})")
+RIGHT = f"write NAME {'|'.join(SCOPES)}[,...] DIGEST"
+DIGITS = 64
+"""Of a SHA-256 digest in hexadecimal."""
 MOST_BYTES = 2**20
 """Of the file."""
 MOST_CHARACTERS = 1024
@@ -138,12 +140,30 @@ def read(path: Path) -> tuple[Key, ...]:
         told = line.partition("#")[0].strip()
         if not told:
             continue
-        found = LINE.fullmatch(told)
-        scopes = frozenset(found[2].split(",")) if found else frozenset[str]()
-        if found is None or not scopes <= set(SCOPES):
-            raise WrongKeys(f"{path} line {number}: write NAME {'|'.join(SCOPES)}[,...] and 64 digits of SHA-256")
-        keys.append(Key(found[1], cast(frozenset[Scope], scopes), bytes.fromhex(found[3])))
+        try:
+            keys.append(_key(told))
+        except ValueError as error:
+            raise WrongKeys(f"{path} line {number}: {error}; {RIGHT}") from None
     return tuple(keys)
+
+
+def _key(told: str) -> Key:
+    """That of a line without its comment.
+
+    Raises:
+        ValueError: what is wrong, without a word of the line: whatever stands at the wrong place may be a secret.
+    """
+    fields = told.split()
+    if len(fields) != len(Key._fields):
+        raise ValueError(f"it has {len(fields)} of 3 fields" if len(fields) < 3 else "it has more than 3 fields")
+    name, scopes, digest = fields
+    if not set(scopes.split(",")) <= set(SCOPES):
+        raise ValueError(f"the second field must be scopes ({' or '.join(SCOPES)}), with a comma between two of them")
+    if not re.fullmatch(r"[0-9a-fA-F]*", digest):
+        raise ValueError("the third field must be the SHA-256 of the key in hexadecimal, and has other characters")
+    if len(digest) != DIGITS:
+        raise ValueError(f"the third field must be the SHA-256 of the key, {DIGITS} digits, and has {len(digest)}")
+    return Key(name, cast(frozenset[Scope], frozenset(scopes.split(","))), bytes.fromhex(digest))
 
 
 def _given(headers: Mapping[bytes, bytes]) -> bytes | None:

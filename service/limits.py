@@ -1,4 +1,4 @@
-"""What the system lets this process use: processors and memory of the machine, or the share that control groups leave.
+"""What the system lets this process use: descriptors, and processors and memory of the machine or a control group.
 
 On Linux a container or a unit of systemd is bounded by control groups, which the usual calls
 do not see: a quota of processor time does not show in the affinity, and a memory limit not in
@@ -9,7 +9,9 @@ a folder that is not there is passed over.
 """
 
 import os
+import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/")
@@ -30,6 +32,21 @@ def memory(root: Path = ROOT) -> int | None:
     """Bytes of memory that the process may use, by the machine's size and its groups; None where nothing tells."""
     limits = [_number(group / name) for group in _groups("memory", root) for name in MEMORY_FILES]
     return min((limit for limit in [_machine(), *limits] if limit is not None), default=None)
+
+
+def descriptors(needed: int) -> int:
+    """Descriptors that the process may have open, raised to `needed` as far as the system lets it.
+
+    The soft limit, commonly 1024, is there for programs that use select(2), which this is not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        with suppress(ValueError, OSError):  # macOS has a lower limit than it tells
+            resource.setrlimit(
+                resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
+            )
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return needed if soft == resource.RLIM_INFINITY else soft
 
 
 MEMORY_FILES = "memory.max", "memory.limit_in_bytes"

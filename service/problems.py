@@ -5,14 +5,14 @@
     ├── KeyMissing         401    ├── BodyTooLarge        413
     ├── KeyWrong           401    ├── PictureTooLarge     413
     ├── ScopeMissing       403    ├── UnsupportedType     415
-    ├── UnknownPath        404    ├── InvalidFields       422
-    ├── UnknownModel       404    ├── UnreadablePicture   422
-    ├── UnknownVersion     404    ├── UnreadableArray     422
-    ├── UnknownItem        404    ├── Internal            500
-    ├── Method             405    ├── Deadline            504
-    ├── NotAcceptable      406    └── Unavailable         503, with Retry-After
-    ├── BodyTooSlow        408        ├── Overloaded
-    │                                 ├── NotReady
+    ├── CrossOrigin        403    ├── InvalidFields       422
+    ├── UnknownPath        404    ├── UnreadablePicture   422
+    ├── UnknownModel       404    ├── UnreadableArray     422
+    ├── UnknownVersion     404    ├── Internal            500
+    ├── UnknownItem        404    ├── Deadline            504
+    ├── Method             405    └── Unavailable         503, with Retry-After
+    ├── NotAcceptable      406        ├── Overloaded
+    ├── BodyTooSlow        408        ├── NotReady
     │                                 └── Draining
 
 The docstring of a class is what `GET /problems/NAME` answers.
@@ -108,6 +108,12 @@ class ScopeMissing(Problem):
     """The key is right, but its owner may not do this."""
 
     status, title = 403, "The key does not allow this"
+
+
+class CrossOrigin(Problem):
+    """A browser asked whether a page of another site may send this, and it may not: see HARMONIUM_CORS_ORIGINS."""
+
+    status, title = 403, "The page may not send this"
 
 
 class UnknownPath(Problem):

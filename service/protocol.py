@@ -9,17 +9,22 @@ plain text.
 import asyncio
 import socket
 import struct
+import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service import listening
+from service.connections import Connections
 
 MOST_BYTES = 65_536
 """In the head of one request, trailers included."""
 LAST_CALL_SECONDS = 1.0
 """At the end of the process: for the head of a request that may be on its way."""
+
+CROWDED = "There are too many connections."
 
 
 class HeadTooLarge(Exception):
@@ -33,8 +38,11 @@ class Joined:
     an answer, which no proxy can mend; without a byte of it, the call goes to another replica.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, closing: Callable[[], None]
+    ) -> None:
+        """`closing` is called when it is closed and what was written may not be sent."""
+        self._transport, self._loop, self._closing = transport, loop, closing
         self._held = b""
 
     def __getattr__(self, name: str) -> Any:
@@ -53,6 +61,7 @@ class Joined:
         """Close once everything was sent."""
         self._flush()
         self._transport.close()
+        self._closing()
 
     def _flush(self) -> None:
         held, self._held = self._held, b""
@@ -67,6 +76,9 @@ class Protocol(HttpToolsProtocol):
     """For a request's head to arrive, from its first byte or from the connection's beginning."""
     stall_seconds = 30.0
     """In which a caller must take something of an answer that waits for it."""
+
+    held = Connections(sys.maxsize)
+    """All connections of the process."""
 
     _head = 0
     """Bytes of the request's head that the parser has told of."""
@@ -84,17 +96,19 @@ class Protocol(HttpToolsProtocol):
     """Runs while an answer waits to be taken."""
 
     @classmethod
-    def limited(cls, head_seconds: float, stall_seconds: float) -> "type[Protocol]":
+    def limited(cls, head_seconds: float, stall_seconds: float, held: Connections) -> "type[Protocol]":
         """The protocol with these limits: uvicorn makes its instances and passes them nothing of ours."""
-        return type(cls.__name__, (cls,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds})
+        return type(cls.__name__, (cls,), {"head_seconds": head_seconds, "stall_seconds": stall_seconds, "held": held})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is waited for from now on."""
-        super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop, self._expect_last_read)))
         self._wait_for_head(self.head_seconds)
+        self.held.join(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
+        self.held.leave(self)
         self._stop_waiting()
         self._stop_expecting()
         super().connection_lost(exc)
@@ -131,6 +145,7 @@ class Protocol(HttpToolsProtocol):
         self._silent = 0
         self._in_head = False
         self._stop_waiting()
+        self.held.work(self)
         super().on_headers_complete()
         if self._last:
             self.cycle.keep_alive = False
@@ -148,6 +163,8 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The next head may have begun already."""
         super().on_response_complete()
+        if self._answered():
+            self.held.wait(self)
         if self._in_head and self._answered() and not self.transport.is_closing():
             self._unset_keepalive_if_required()
             self._wait_for_head(self.head_seconds)
@@ -158,8 +175,10 @@ class Protocol(HttpToolsProtocol):
         self._expect_reader()
 
     def resume_writing(self) -> None:
-        """It has been taken."""
+        """It has been taken, but for a little."""
         self._stop_expecting()
+        if self.transport.is_closing():
+            self._expect_last_read()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
@@ -168,6 +187,23 @@ class Protocol(HttpToolsProtocol):
             self._refuse(431, f"The headers have more than {MOST_BYTES} bytes.")
         else:
             self._refuse(400, msg)
+
+    def make_room(self) -> bool:
+        """Of too many connections this one has waited longest. Close it, unless bytes have come that are not read."""
+        if self.transport.is_closing() or listening.queued(self.transport.get_extra_info("socket")):
+            return False
+        if self._in_head:
+            self._refuse(503, CROWDED)
+        else:
+            self.transport.close()  # who sent nothing expects no answer
+        return True
+
+    def turn_away(self) -> None:
+        """Too many connections work. Its request may be on its way: closed at once, it could miss the answer."""
+        self._deaf = True
+        self._stop_waiting()
+        self.transport.write(_plain(503, CROWDED))
+        self._wait_for_head(min(self.head_seconds, LAST_CALL_SECONDS))
 
     def shutdown(self) -> None:
         """The process ends: a connection closes once nothing is on its way, be it an answer or a request."""
@@ -201,6 +237,11 @@ class Protocol(HttpToolsProtocol):
             self._refuse(408, "The headers did not arrive in time.")
         else:
             self.transport.close()  # who sent nothing expects no answer
+
+    def _expect_last_read(self) -> None:
+        """The system closes a connection once its last bytes are taken, and waits for that as long as it takes."""
+        if self._stall_timer is None and self.transport.get_write_buffer_size():
+            self._expect_reader()
 
     def _expect_reader(self) -> None:
         waiting = self.transport.get_write_buffer_size()
@@ -248,5 +289,6 @@ def _plain(status: int, reason: str) -> bytes:
         "content-type: text/plain; charset=utf-8",
         f"content-length: {len(reason)}",
         "connection: close",
+        *(["retry-after: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
     )
     return "\r\n".join((*head, "", reason)).encode()

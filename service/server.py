@@ -12,8 +12,9 @@ from collections.abc import Generator
 
 import uvicorn
 
-from service import listening
+from service import connections, listening
 from service.app import create_app
+from service.connections import Connections
 from service.metrics import Shared
 from service.protocol import Protocol
 from service.settings import Settings
@@ -28,11 +29,12 @@ class Server(uvicorn.Server):
     def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
         self.state = State(settings, shared)
         self._draining: asyncio.Task[None] | None = None
+        held = Connections(connections.most(settings.max_connections))
         super().__init__(
             uvicorn.Config(
                 create_app(self.state),
                 loop="uvloop",
-                http=Protocol.limited(settings.head_seconds, settings.stall_seconds),
+                http=Protocol.limited(settings.head_seconds, settings.stall_seconds, held),
                 timeout_keep_alive=settings.idle_seconds,
                 backlog=listening.BACKLOG,
                 ws="none",

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     default_generate: str = "digits-gan"
     """Model of a generate call that names none."""
 
+    max_connections: Annotated[int, Field(ge=1, le=2**20)] = 4096
+    """Connections of one process; above, those that wait make room, and where all work, new ones get 503.
+
+    An idle one takes 6 KB. Where the system allows fewer descriptors, there are fewer.
+    """
     max_body_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 32 * 2**20
     """Largest request body, in bytes."""
     max_buffered_bytes: Annotated[int, Field(ge=1024)] = 256 * 2**20

@@ -20,9 +20,11 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
 class Service:
     """A process and the lines that it and its workers have printed or logged."""
 
-    def __init__(self, told: dict[str, str], home: Path) -> None:
+    def __init__(self, told: dict[str, str], home: Path, most_files: int | None = None) -> None:
+        """`most_files` is how many descriptors the system allows it, where others than usual."""
+        limit = f"ulimit -n {most_files} && " if most_files else ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service"],
+            ["sh", "-c", f'{limit}exec "$0" -m service', sys.executable],
             env=told,
             cwd=home,
             stdout=subprocess.PIPE,
@@ -79,13 +81,19 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(zoo: Path, home: Path, variables: Mapping[str, str] | None = None, **settings: str) -> Generator[Service]:
+def running(
+    zoo: Path,
+    home: Path,
+    variables: Mapping[str, str] | None = None,
+    most_files: int | None = None,
+    **settings: str,
+) -> Generator[Service]:
     """A service on a free port that has loaded its models; keyword `workers` is HARMONIUM_WORKERS.
 
-    `variables` are others of its environment.
+    `variables` are others of its environment, `most_files` the descriptors that the system allows it.
     """
     told = {f"HARMONIUM_{name.upper()}": value for name, value in settings.items()} | dict(variables or {})
-    service = Service(environment(home, HARMONIUM_MODELS=str(zoo), HARMONIUM_PORT="0", **told), home)
+    service = Service(environment(home, HARMONIUM_MODELS=str(zoo), HARMONIUM_PORT="0", **told), home, most_files)
     try:
         service.port = int(service.until(r"http://127\.0\.0\.1:(\d+)/docs")[0][1])
         service.until(r"^Models on ")

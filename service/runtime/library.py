@@ -139,11 +139,15 @@ class Library:
 
     async def keep_current(self) -> None:
         """Scan again and again until cancelled."""
+        told = ""
         while True:
             try:
                 await self._renew()
-            except Exception:  # a disk that fails now may answer at the next scan; what is loaded stays
-                log.exception("cannot look at the model folders")
+                told = ""
+            except Exception as error:  # a disk that fails now may answer at the next scan; what is loaded stays
+                if (fault := repr(error)) != told:
+                    log.exception("cannot look at the model folders")
+                told = fault
             await asyncio.sleep(self._settings.scan_seconds)
 
     def scan(self) -> Shelf:

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import select
 import threading
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
+from service import listening
 from service.protocol import LAST_CALL_SECONDS
 
 
@@ -108,7 +108,7 @@ def hammering(port: int, calls: Sequence[Call], clients: int) -> Generator[Hamme
 
 
 def _call(connection: http.client.HTTPConnection, call: Call) -> Outcome:
-    if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+    if connection.sock is not None and listening.queued(connection.sock):
         connection.close()  # the server has closed it since: every client looks before it uses a connection again
     fresh, began = connection.sock is None, time.monotonic()
     connected = sent = began

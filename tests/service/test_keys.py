@@ -127,22 +127,34 @@ def test_a_file_that_breaks_leaves_the_keys_as_they_were(
     refused(client.get("/v1/models", headers=bearer(APP)), 401, "key-wrong")
 
 
+SECRET = "5ec2e7" * 10 + "0000"
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "fault"),
     [
-        "app infer",
-        f"app read {'0' * 64}",
-        f"app infer {'0' * 63}",
-        f"app infer, {'0' * 64}",
-        f"app infer {'0' * 64} more",
-        "app infer " + "z" * 64,
+        ("app infer", "it has 2 of 3 fields"),
+        (SECRET, "it has 1 of 3 fields"),
+        (f"app infer {SECRET} more", "it has more than 3 fields"),
+        (f"app infer, admin {SECRET}", "it has more than 3 fields"),
+        (f"app read {SECRET}", "the second field must be scopes (infer or admin), with a comma between two of them"),
+        (f"app infer, {SECRET}", "the second field must be scopes (infer or admin), with a comma between two of them"),
+        (f"app {SECRET} infer", "the second field must be scopes (infer or admin), with a comma between two of them"),
+        (f"app infer {SECRET[1:]}", "the third field must be the SHA-256 of the key, 64 digits, and has 63"),
+        (
+            f"app infer {SECRET[1:]}z",
+            "the third field must be the SHA-256 of the key in hexadecimal, and has other characters",
+        ),
     ],
 )
-def test_a_line_that_is_no_key_is_named(tmp_path: Path, text: str) -> None:
+def test_what_is_wrong_with_a_line_is_told_without_its_secrets(tmp_path: Path, text: str, fault: str) -> None:
     path = tmp_path / "keys"
     path.write_text(f"# first\n{text}\n")
-    with pytest.raises(WrongKeys, match=r"keys line 2: write NAME infer\|admin\[,...\] and 64 digits of SHA-256"):
+    with pytest.raises(WrongKeys) as told:
         read(path)
+    assert str(told.value) == f"{path} line 2: {fault}; write NAME infer|admin[,...] DIGEST"
+    assert told.value.__cause__ is None
+    assert "5ec2e7" not in str(told.value)
 
 
 @pytest.mark.parametrize("make", ["missing", "binary", "huge", "folder"])

@@ -134,10 +134,12 @@ def test_the_buckets_reach_from_a_millisecond_to_the_deadline(fresh: tuple[Serve
 def test_every_refusal_counts(zoo: Path, tmp_path: Path) -> None:
     limits = {"max_body_bytes": 5000, "max_pixels": 1000, "body_seconds": 1, "deadline_seconds": 20}
     (keys := tmp_path / "keys").write_text(f"app infer {hashlib.sha256(b'right').hexdigest()}")
-    with serving(zoo, keys=str(keys), **limits) as (server, client):
+    with serving(zoo, keys=str(keys), cors_origins="https://shop.example", **limits) as (server, client):
         caused: dict[str, httpx.Response] = {}
         caused["key-missing"] = client.get("/v1/models")
         caused["key-wrong"] = client.get("/v1/models", headers={"x-api-key": "wrong"})
+        asked = {"origin": "https://other.example", "access-control-request-method": "POST"}
+        caused["cross-origin"] = client.options("/v1/generate", headers=asked)
         client.headers["x-api-key"] = "right"
         caused["scope-missing"] = client.post("/v2/repository/index")
         post, get, kind = client.post, client.get, {"content-type": "application/json"}

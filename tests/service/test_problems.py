@@ -8,7 +8,7 @@ from service.problems import KINDS
 from service.settings import Settings, variable
 from tests.service.conftest import refused
 
-AGREED = """malformed-body key-missing key-wrong scope-missing
+AGREED = """malformed-body key-missing key-wrong scope-missing cross-origin
 unknown-path unknown-model unknown-version unknown-item method not-acceptable
 unsupported-type body-too-slow wrong-task body-too-large picture-too-large invalid-fields unreadable-picture
 unreadable-array internal overloaded not-ready draining deadline"""

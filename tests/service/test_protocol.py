@@ -1,15 +1,18 @@
 import contextlib
 import http.client
 import json
+import select
 import socket
 import struct
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
-from service.protocol import MOST_BYTES
-from tests.service.conftest import Served, parsed, raw
+from service.connections import Connections
+from service.protocol import MOST_BYTES, Protocol
+from tests.service.conftest import Served, parsed, png, raw, serving
 
 START = b"GET /livez HTTP/1.1\r\nhost: a\r\n"
 BODY = json.dumps({"users": [{}]}).encode()
@@ -114,3 +117,22 @@ def test_the_head_of_an_answer_comes_with_its_body(
         assert parsed(connection).status_code == status
         told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, DATA_SEGMENTS_IN + 4)
     assert struct.unpack_from("I", told, DATA_SEGMENTS_IN) == (1,)
+
+
+@pytest.mark.parametrize("after", ["close", "keep-alive"])
+def test_a_caller_that_leaves_a_little_of_its_answer_is_cut_off(zoo: Path, after: str) -> None:
+    """Less than what uvicorn tells of: the connection would be closed when the rest is taken, and it never is."""
+    with serving(zoo) as (server, _):
+        server.config.http_protocol_class = Protocol.limited(10, 0.2, Connections(10))
+        server.config.timeout_keep_alive = 1
+        server.servers[0].sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        body = png(230, 230, compress_level=0)
+        head = f"POST /v1/denoise?amount=0 HTTP/1.1\r\nhost: a\r\ncontent-type: image/png\r\nconnection: {after}\r\n"
+        with socket.socket() as stalled:
+            stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stalled.connect(("127.0.0.1", server.port))
+            stalled.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            ended = select.poll()
+            ended.register(stalled, select.POLLHUP)
+            assert ended.poll(15_000)
+        assert server.server_state.connections == set()

@@ -13,6 +13,7 @@ REFUSALS = {
     "key-missing": 401,
     "key-wrong": 401,
     "scope-missing": 403,
+    "cross-origin": 403,
     "unknown-path": 404,
     "unknown-model": 404,
     "unknown-version": 404,

@@ -124,6 +124,12 @@ def other_scope(zoo: Path, _: httpx.Client) -> httpx.Response:
     return locked(zoo, "/v2/repository/index", authorization="Bearer right")
 
 
+def foreign(zoo: Path, _: httpx.Client) -> httpx.Response:
+    asked = {"origin": "https://other.example", "access-control-request-method": "POST"}
+    with serving(zoo, cors_origins="https://shop.example") as (_, strict):
+        return strict.options("/v1/generate", headers=asked)
+
+
 def late(zoo: Path, _: httpx.Client) -> httpx.Response:
     with serving(zoo, deadline_seconds=1e-6) as (_, strict):
         return strict.post("/v1/generate", json={})
@@ -137,6 +143,7 @@ TABLE: dict[str, tuple[Provoke, Told]] = {
     "key-missing": (keyless, Told(headers=(("www-authenticate", "Bearer"),), named="Bearer KEY")),
     "key-wrong": (wrong_key, Told(named="this key")),
     "scope-missing": (other_scope, Told(named="the scope admin")),
+    "cross-origin": (foreign, Told(setting="CORS_ORIGINS", named="https://other.example")),
     "unknown-path": (plain("GET", "/v3/models"), Told(named="/v3/models")),
     "unknown-model": (plain("GET", "/v1/models/nobody"), Told(named="photo-dae")),
     "unknown-version": (plain("POST", "/v1/generate", b'{"version": 7}', **JSON), Told(named="Loaded: 1")),
