@@ -48,6 +48,10 @@ class Served:
         """The picture without its noise, as `accept` says."""
         return self._exchange("POST", f"/v1/denoise?{query}", jpeg, {"Content-Type": "image/jpeg", "Accept": accept})
 
+    def generate(self, body: Mapping[str, Any], accept: str) -> bytes:
+        """The pictures, as `accept` says."""
+        return self._exchange("POST", "/v1/generate", json.dumps(body).encode(), {**JSON, "Accept": accept})
+
     def resident(self) -> float:
         """Memory that it takes now, in MB."""
         return self._memory("VmRSS")

@@ -39,4 +39,7 @@ def unpack(text: str, pointer: str) -> bytes:
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:  # of characters that are not ASCII; binascii's own is one as well
-        raise InvalidFields([Fault(pointer, f"is not base64: {str(error)[0].lower()}{str(error)[1:]}")]) from None
+        detail = f"is not base64: {str(error)[0].lower()}{str(error)[1:]}"
+        if text.startswith("data:"):
+            detail = "is not base64: it is a data URI, leave out what stands before its base64, the comma included"
+        raise InvalidFields([Fault(pointer, detail)]) from None

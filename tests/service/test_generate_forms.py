@@ -211,6 +211,36 @@ async def test_an_archive_ends_when_the_caller_leaves(zoo: Path) -> None:
     assert app.state.service.idle.is_set()
 
 
+@pytest.mark.parametrize("accept", ["application/x-npy", "application/json", "image/png"])
+async def test_pictures_that_are_collected_are_drawn_no_more_when_the_caller_leaves(zoo: Path, accept: str) -> None:
+    body, sent = json.dumps({"count": 65_535}).encode(), list[Any]()
+    app = app_of(zoo, max_pictures=65_535)
+    metrics = app.state.service.metrics
+
+    def drawn() -> float:
+        return metrics.batch_rows.labels("digits-gan", "decode")._sum.get()
+
+    async def receive() -> dict[str, Any]:
+        nonlocal body
+        if body:
+            body, whole = b"", body
+            return {"type": "http.request", "body": whole}
+        while drawn() < 100:
+            await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"accept", accept.encode()), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/generate", "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+    assert drawn() < 1000
+    assert sent == []
+    assert app.state.service.idle.is_set()
+    assert app.state.service.pool.small.pixels == 0
+
+
 async def test_many_pictures_leave_turns_of_the_loop_to_others(zoo: Path) -> None:
     transport = httpx.ASGITransport(app_of(zoo))
 

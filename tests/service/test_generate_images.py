@@ -146,6 +146,14 @@ def test_an_unknown_direction_is_refused_with_those_there_are(client: Client) ->
     assert detail.endswith("is none of this version's directions: first")
 
 
+def test_a_data_uri_is_told_what_is_too_much(client: Client) -> None:
+    """What a browser's FileReader gives."""
+    detail = refused(
+        ask(client, edit=EDIT | {"image": f"data:image/png;base64,{text(DIGIT)}"}), 422, "invalid-fields", "/edit/image"
+    )
+    assert "leave out what stands before its base64" in detail
+
+
 def test_without_an_encoder_no_picture_is_read(client: Client) -> None:
     detail = refused(ask(client, edit=EDIT, model="no-encoder"), 422, "invalid-fields", "/edit/image")
     assert "this version has no graph encode; name a model that has one" in detail
