@@ -225,7 +225,7 @@ async def test_pictures_that_are_collected_are_drawn_no_more_when_the_caller_lea
         if body:
             body, whole = b"", body
             return {"type": "http.request", "body": whole}
-        while drawn() < 100:
+        while drawn() < 100:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0)
         return {"type": "http.disconnect"}
 
