@@ -29,6 +29,8 @@ GRID = 14
 """The first convolution brings any side to about this, so that large pictures cost what small ones do."""
 ROWS = 1000
 """Pictures looked at in one run."""
+SEEN = 10_000
+"""Training pictures from which the unit of the features is taken."""
 CUT = 3
 """One in so many rows and columns, side by side, are cut out."""
 
@@ -67,6 +69,13 @@ class Classifier(nn.Module):
                 layers[place : place + 2] = fuse_conv_bn_eval(before, layer), nn.Identity()
         self.body = nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Identity)))
 
+    @torch.no_grad()
+    def scale(self, factor: float) -> None:
+        """Multiply the features by a positive factor and change no logit, as a ReLU passes factors on."""
+        self.hidden.weight.mul_(factor)
+        self.hidden.bias.mul_(factor)
+        self.head.weight.div_(factor)
+
 
 def _convolution(channels: int, out: int, window: int, stride: int) -> tuple[nn.Module, ...]:
     return (
@@ -96,7 +105,10 @@ def enough(pictures: int) -> int:
 
 
 def train_judge(train: Split, classes: int, steps: int, seed: int = 0) -> Judge:
-    """Cross-entropy on batches of 128, in bfloat16 but for the loss and the weights; minutes on one core."""
+    """Cross-entropy on batches of 128, in bfloat16 but for the loss and the weights; minutes on one core.
+
+    The features have a root mean square of about 1.
+    """
     torch.manual_seed(seed)
     network = Classifier(classes, (train.images.shape[1], *train.images.shape[2:])).train()
     # With bfloat16, twice the speed of float32 as it lies.
@@ -118,7 +130,17 @@ def train_judge(train: Split, classes: int, steps: int, seed: int = 0) -> Judge:
         optimizer.step()
         schedule.step()
     network.fold()
-    return Judge(network)
+    judge = Judge(network)
+    network.scale(unit(judge.look(train.images[:SEEN])[1]))
+    return judge
+
+
+def unit(features: NDArray[np.float64]) -> float:
+    """What brings the root mean square of features [N,D] to about 1: a power of two, of which rounding takes no notice.
+
+    It is the unit of all distances, and a kernel (x.y / D + 1)^3 then weighs moments of all its orders.
+    """
+    return 2.0 ** -round(np.log2(max(np.sqrt(np.square(features).mean()), 2.0**-10)))
 
 
 def exports(judge: Judge, shape: tuple[int, int, int]) -> Export:

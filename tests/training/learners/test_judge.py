@@ -22,6 +22,7 @@ def test_it_begins_to_learn_the_classes_at_once() -> None:
     data = tiny.twin("digits-gan")  # tests/contract holds the fully trained one to all classes
     found, features = train_judge(data.train, 10, steps=40).look(data.test.images)
     assert features.shape == (100, 64)
+    assert 0.5 < np.sqrt(np.square(features).mean()) < 2, "whatever training left"
     assert (found == data.test.labels).mean() > 0.3, "chance is a tenth"
 
 
@@ -32,9 +33,10 @@ def test_the_same_seed_gives_the_same_judge() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_few_pictures_are_not_looked_at_for_ever() -> None:
-    assert judge.enough(100) == judge.enough(128) == judge.PASSES
-    assert judge.enough(129) == 2 * judge.PASSES
+def test_few_pictures_are_not_looked_at_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "PASSES", 40)
+    assert judge.enough(100) == judge.enough(128) == 40
+    assert judge.enough(129) == 80
     assert judge.enough(50_000) == judge.STEPS
 
 
@@ -60,6 +62,22 @@ def test_folding_changes_no_answer() -> None:
     assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in network.modules())
     for expected, found in zip(before, network(image), strict=True):
         assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_scaling_the_features_changes_no_logit() -> None:
+    network = untrained(1, 28, 28).network
+    image = torch.rand(5, 1, 28, 28)
+    logits, features = network(image)
+    network.scale(0.25)
+    found = network(image)
+    assert torch.allclose(found[0], logits, atol=1e-6)
+    assert torch.equal(found[1], features * 0.25)
+
+
+def test_the_unit_is_the_power_of_two_next_to_the_root_mean_square() -> None:
+    assert judge.unit(np.full((3, 2), 5.0)) == 0.25
+    assert judge.unit(np.full((3, 2), 0.3)) == 4
+    assert judge.unit(np.zeros((3, 2))) == 1024, "dead features stay dead"
 
 
 def test_a_patch_is_cut_out_of_every_picture() -> None:
