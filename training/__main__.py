@@ -1,4 +1,4 @@
-"""The command line: `python -m training list | train | evaluate | export | run | card`."""
+"""The command line: `python -m training list | train | evaluate | export | run | card | adopt | judge`."""
 
 from __future__ import annotations
 
@@ -129,6 +129,22 @@ def card(options: argparse.Namespace) -> None:
 
 def adopt(options: argparse.Namespace) -> None:
     print(f"Moved to {_store(options).adopt(options.recipe)}.")
+
+
+def judge(options: argparse.Namespace) -> None:
+    from training.learners.judge import enough
+    from training.metrics import judges
+
+    found = recipe.find(options.recipe)
+    if found.source.own != "pictures":
+        raise UsageError(f"{found.name} learns from no pictures in classes: nothing is judged by a classifier")
+    data = found.source.load(options.data_dir)
+    home = judges.FOLDER / found.source.name
+    steps = enough(len(data.train.images))
+    print(f"Training {steps:,} steps ...", flush=True)
+    record = judges.make(data, home, steps)
+    print(f"{record.accuracy:.2%} of {record.measured:,} test pictures right, after {record.seconds:.0f} s: {home}")
+    print("Its features are a new unit: `evaluate` and export all models of these data anew.")
 
 
 def _train(options: argparse.Namespace, *written: Path) -> tuple[Recipe[Any], Any, Any, Any]:
@@ -373,6 +389,14 @@ def arguments_parser() -> argparse.ArgumentParser:
     moved = verbs.add_parser("adopt", help="move the newest version into the shipped models")
     moved.add_argument("recipe", metavar="RECIPE", help="a name from `list`")
     moved.set_defaults(command=adopt, models=None)
+    judged = verbs.add_parser(
+        "judge",
+        help="make the classifier anew that generated pictures of a public data set are measured by",
+        description="Train the classifier of a recipe's data and write it to training/judges, over what is there.",
+    )
+    judged.add_argument("recipe", metavar="RECIPE", help="any recipe that learns from these data")
+    judged.add_argument("--data-dir", type=Path, metavar="DIR", required=True, help="your local copy of them")
+    judged.set_defaults(command=judge)
     for verb, command, text in (
         ("run", run, "train, export, prove, measure and publish: everything, in this order"),
         ("train", train, "only train; leaves a checkpoint and a log in var/runs/RECIPE"),

@@ -133,7 +133,7 @@ def test_its_card_shows_the_figures_there_are(version: Version) -> None:
 
 
 def test_the_judge_of_a_gan_knows_the_real_pictures(zoo: Path) -> None:
-    distance, accuracy = verify(zoo / "digits-gan" / "1", "digits-gan", 1).manifest.metrics
+    distance, *_, accuracy = verify(zoo / "digits-gan" / "1", "digits-gan", 1).manifest.metrics
     (judged,) = accuracy.baselines
     assert judged.value > 0.95, "or its features say nothing"
     scale = {baseline.name: baseline.value for baseline in distance.baselines}

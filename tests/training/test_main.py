@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ from tests import tiny, versions
 from training import __main__ as command
 from training import own, recipe
 from training.card import comparison
+from training.data import mnist
+from training.learners import judge
 from training.learners.movie_rbm import MovieRbm
+from training.metrics import judges
 
 ROOT = Path(__file__).parents[2]
 NAME = "movies-autorec"
@@ -86,7 +90,7 @@ def test_help_names_the_commands_and_its_examples_are_sound(capsys: pytest.Captu
         command.main(["--help"])
     text = capsys.readouterr().out
     assert caught.value.code == 0
-    for verb in ("list", "run", "train", "export", "evaluate", "card"):
+    for verb in ("list", "run", "train", "export", "evaluate", "card", "adopt", "judge"):
         assert re.search(rf"^    {verb} +\w", text, re.MULTILINE)
     examples = re.findall(r"^  python -m training (.+)$", text, re.MULTILINE)
     assert len(examples) >= 4
@@ -466,3 +470,27 @@ def test_an_interrupted_run_leaves_a_checkpoint_that_goes_on(
     state = torch.load(tmp_path / "runs" / NAME / "checkpoint.pt", weights_only=True)
     assert state["step"] == int(found[1])
     assert state["steps"] == 2000
+
+
+def test_judge_is_made_anew_from_public_pictures(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = tiny.twin("digits-gan")
+    few = replace(twin, train=replace(twin.train, images=twin.train.images[:64], labels=twin.train.labels[:64]))
+    found = replace(recipe.find("digits-gan"), source=replace(mnist.DIGITS, read=lambda folder: few))
+    monkeypatch.setattr(recipe, "find", lambda name: found)
+    monkeypatch.setattr(judges, "FOLDER", tmp_path)
+    monkeypatch.setattr(judge, "PASSES", 4)
+    status, told, _ = say(capsys, "judge", "digits-gan", "--data-dir", str(tmp_path))
+    assert status == 0
+    assert re.match(r"Training 4 steps \.\.\.\n\d+\.\d\d% of 100 test pictures right, after \d+ s: ", told)
+    assert sorted(path.name for path in (tmp_path / "mnist").iterdir()) == ["judge.json", "judge.onnx", "reference.npz"]
+    assert judges.find(few) is not None
+
+
+def test_what_has_no_classes_has_no_judge(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    status, _, told = say(capsys, "judge", NAME, "--data-dir", str(tmp_path))
+    assert (status, told) == (
+        1,
+        f"judge: {NAME} learns from no pictures in classes: nothing is judged by a classifier\n",
+    )

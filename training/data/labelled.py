@@ -21,10 +21,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Stranger:
+    """Pictures of another kind, of the same size and number of channels: what should look odd."""
+
+    name: str
+    images: Images
+
+
+@dataclass(frozen=True)
 class Pictures:
     """Validation is for choosing; versions are measured on `test`.
 
     `attributes` are the names of those of `training.metrics.latents` that mean something here.
+    `stranger` is another data set, where one is at hand.
     `showable` says that these very pictures may be shown to anybody, in a model card say.
     """
 
@@ -36,6 +45,7 @@ class Pictures:
     name: str
     sha256: str
     showable: bool = False
+    stranger: Stranger | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import struct
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Credit
-from training.data.labelled import Pictures, Split
+from training.data.labelled import Pictures, Split, Stranger
 from training.data.source import DataError, Source, digest
 
+TEST_IMAGES = "t10k-images-idx3-ubyte.gz"
 DIGIT_FILES = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    TEST_IMAGES: "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
 DIGIT_CLASSES = tuple("0123456789")
@@ -25,7 +27,7 @@ DIGIT_ATTRIBUTES = ("thickness", "slant")
 FASHION_FILES = {
     "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
     "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    TEST_IMAGES: "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
 FASHION_CLASSES = (
@@ -42,10 +44,26 @@ FASHION_CLASSES = (
 )
 
 
+@dataclass(frozen=True)
+class Other:
+    """The other of the two data sets: the folder that it has beside this one's, and its files."""
+
+    folder: str
+    files: dict[str, str]
+    name: str
+
+
 def read(
-    folder: Path, files: dict[str, str], classes: tuple[str, ...], attributes: tuple[str, ...], name: str
+    folder: Path,
+    files: dict[str, str],
+    classes: tuple[str, ...],
+    attributes: tuple[str, ...],
+    name: str,
+    other: Other | None = None,
 ) -> Pictures:
     """Read the four files in their canonical order and check their MD5.
+
+    The test pictures of the `other` are taken too, as strangers, if they lie in a folder beside this one.
 
     Raises:
         DataError: a file is not the canonical one.
@@ -64,6 +82,7 @@ def read(
         name,
         digest(raw),
         showable=True,
+        stranger=other and _stranger(folder.resolve().parent, other),
     )
 
 
@@ -84,6 +103,14 @@ def synthetic(seed: int, classes: tuple[str, ...], attributes: tuple[str, ...]) 
     train, validation, test = split(600), split(100), split(100)
     sha256 = digest([train.images.tobytes()])
     return Pictures(train, validation, test, classes, attributes, "synthetic", sha256, showable=True)
+
+
+def _stranger(folder: Path, other: Other) -> Stranger | None:
+    path = folder / other.folder / TEST_IMAGES
+    if not path.is_file():
+        return None
+    images = _idx(gzip.decompress(_checked(path, other.files[TEST_IMAGES])))
+    return Stranger(f"{other.name} test", images[:, None])
 
 
 def _checked(path: Path, md5: str) -> bytes:
@@ -115,7 +142,14 @@ DIGITS = Source(
         "Proc. IEEE 1998.",
     ),
     files=_files(DIGIT_FILES),
-    read=partial(read, files=DIGIT_FILES, classes=DIGIT_CLASSES, attributes=DIGIT_ATTRIBUTES, name="MNIST"),
+    read=partial(
+        read,
+        files=DIGIT_FILES,
+        classes=DIGIT_CLASSES,
+        attributes=DIGIT_ATTRIBUTES,
+        name="MNIST",
+        other=Other("fashion-mnist", FASHION_FILES, "Fashion-MNIST"),
+    ),
     synthetic=partial(synthetic, classes=DIGIT_CLASSES, attributes=DIGIT_ATTRIBUTES),
     own="pictures",
 )
@@ -129,7 +163,14 @@ FASHION = Source(
         "algorithms, arXiv:1708.07747, 2017.",
     ),
     files=_files(FASHION_FILES),
-    read=partial(read, files=FASHION_FILES, classes=FASHION_CLASSES, attributes=(), name="Fashion-MNIST"),
+    read=partial(
+        read,
+        files=FASHION_FILES,
+        classes=FASHION_CLASSES,
+        attributes=(),
+        name="Fashion-MNIST",
+        other=Other("mnist", DIGIT_FILES, "MNIST"),
+    ),
     synthetic=partial(synthetic, classes=FASHION_CLASSES, attributes=()),
     own="pictures",
 )

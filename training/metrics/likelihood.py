@@ -74,8 +74,8 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     images = data.measured.images
     name = f"{data.name} test, binarised once with default_rng(0)"
     binary = binarise(images)
-    mean, log_variance, elbo = _elbo(graphs, binary)
-    _, _, seen = _elbo(graphs, binarise(data.train.images[: len(images)]))
+    mean, log_variance, elbo = elbo_of(graphs, binary)
+    _, _, seen = elbo_of(graphs, binarise(data.train.images[: len(images)]))
     some = slice(None, None, min(BOUNDED, max(1, len(binary) // FEWEST)))
     bound = importance_weighted_bound(graphs, binary[some], mean[some], log_variance[some], IMPORTANCE, seed=2)
     gap = bound - elbo[some]
@@ -124,11 +124,10 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
 
 def _reconstruction(graphs: Graphs, data: Pictures) -> Metric:
     images = data.measured.images
-    grey = images.astype(np.float32) / 255
-    codes = graphs.in_batches("encode", 500, image=grey)
-    rebuilt = graphs.in_batches("decode", 500, latent=codes["mean"])["image"]
-    error = np.square(rebuilt - grey).reshape(len(grey), -1).mean(axis=1)
-    seen, size = principal.looked_at(data.train.images), codes["mean"].shape[1]
+    error = reconstruction_errors(graphs, images)
+    size = graphs.inputs("decode")["latent"][1]
+    assert isinstance(size, int)
+    seen = principal.looked_at(data.train.images)
     train, test = (part.reshape(len(part), -1) / 255.0 for part in (seen, images))
     linear = pca_error(train, test, size)
     few = f" of {len(seen):,} pictures" if len(seen) < len(data.train.images) else ""
@@ -146,7 +145,15 @@ def _reconstruction(graphs: Graphs, data: Pictures) -> Metric:
     )
 
 
-def _elbo(graphs: Graphs, binary: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
+def reconstruction_errors(graphs: Graphs, images: Images) -> Rows:
+    """Mean squared error [N] over a picture's values in 0..1, decoded from the mean code."""
+    grey = images.astype(np.float32) / 255
+    mean = graphs.in_batches("encode", 500, image=grey)["mean"]
+    rebuilt = graphs.in_batches("decode", 500, latent=mean)["image"]
+    return np.square(rebuilt - grey).reshape(len(grey), -1).mean(axis=1, dtype=np.float64)
+
+
+def elbo_of(graphs: Graphs, binary: NDArray[np.float32]) -> tuple[Rows, Rows, Rows]:
     """Mean [N,Z], log-variance [N,Z] and one sample of the ELBO [N], in nats, of each picture."""
     posterior = graphs.in_batches("encode", 500, image=binary)
     mean, log_variance = posterior["mean"].astype(np.float64), posterior["log_variance"].astype(np.float64)

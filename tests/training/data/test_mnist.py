@@ -89,3 +89,24 @@ def test_the_twin_is_the_same_for_a_seed_and_shows_its_classes() -> None:
     flat = first.test.images.reshape(100, -1)
     nearest = ((flat[:, None] - means[None]) ** 2).sum(axis=2).argmin(axis=1)
     assert (nearest == first.test.labels).mean() > 0.8, "the class shows in the pixels"
+
+
+def test_the_other_data_set_is_a_stranger_if_it_lies_beside(tmp_path: Path, files: dict[str, str]) -> None:
+    home, beside = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (home, beside):
+        folder.mkdir()
+    for name in files:
+        (tmp_path / name).rename(home / name)
+    other = mnist.Other("theirs", dict(files), "Theirs")
+    assert mnist.read(home, files, (), (), "by hand", other).stranger is None
+    data = gzip.compress(idx(IMAGES[5:9]))
+    other.files[mnist.TEST_IMAGES] = hashlib.md5(data).hexdigest()
+    (beside / mnist.TEST_IMAGES).write_bytes(data)
+    found = mnist.read(home, files, (), (), "by hand", other)
+    assert found.stranger is not None
+    assert found.stranger.name == "Theirs test"
+    assert np.array_equal(found.stranger.images, IMAGES[5:9, None])
+    assert found.sha256 == mnist.read(home, files, (), (), "by hand").sha256
+    (beside / mnist.TEST_IMAGES).write_bytes(data[:-1])
+    with pytest.raises(DataError, match="the canonical file has"):
+        mnist.read(home, files, (), (), "by hand", other)

@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests import tiny
+from training.metrics import calibration
+
+
+def test_independent_pixels_are_right_pixel_by_pixel_and_in_nothing_else() -> None:
+    train = np.random.default_rng(0).integers(1, 255, (4, 6, 7), dtype=np.uint8)
+    found = calibration.independent_pixels(train, 50, seed=0)
+    assert found.shape == (50, 6, 7)
+    assert (found[:, None] == train[None]).any(axis=1).all(), "each pixel is that of a training picture"
+    assert not (found[:, None] == train[None]).all(axis=(2, 3)).any(), "no whole picture is"
+
+
+def test_real_pictures_are_degraded_as_they_are_named() -> None:
+    data = tiny.twin("digits-gan")
+    found = calibration.scale(data, 100)
+    assert {len(images) for images in found.values()} == {100}
+    real = found["real training pictures"]
+    assert np.array_equal(real, data.train.images[:100])
+    assert np.array_equal(found["real ones shifted by 2 pixels"][:, :, :, 2:], real[:, :, :, :-2])
+    seen = {picture.tobytes() for picture in found["real ones, one class missing"]}
+    missing = data.train.images[data.train.labels == 0]
+    assert seen.isdisjoint(picture.tobytes() for picture in missing)
+    assert "real ones, one class missing" not in calibration.scale(replace(data, classes=()), 100)
+
+
+def test_few_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "REPEATED", 30)
+    data = tiny.twin("digits-gan")
+    found = calibration.scale(data, 100)["30 real ones repeated"]
+    assert len(found) == 100
+    assert np.array_equal(found[30:60], data.train.images[:30])
+
+
+def test_blurring_spreads_a_point_as_a_gaussian_does() -> None:
+    point = np.zeros((1, 1, 15, 15), np.uint8)
+    point[0, 0, 7, 7] = 250
+    found = calibration.blurred(point, 1.0)[0, 0].astype(float)
+    distance = np.square(np.arange(15) - 7.0)
+    expected = 250 * np.exp(-(distance[:, None] + distance[None]) / 2) / (2 * np.pi)
+    assert np.abs(found - expected).max() < 1
+    assert not calibration.blurred(point[:, :, :1], 1.0)[0, 0, 0, 0]

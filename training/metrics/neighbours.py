@@ -1,0 +1,118 @@
+"""What nearest neighbours tell of generated pictures: are they like real ones, are all kinds there, were any copied?
+
+All is Euclidean, in whatever features it is asked of. Distances are held a block of rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.metrics.auroc import auroc
+
+Features = NDArray[np.float64]
+Squares = NDArray[np.float32]
+BLOCK = 500
+"""Rows whose distances from all others are held at once."""
+MANIFOLD, BALL = 3, 5
+"""Neighbours that a ball reaches to: of precision and recall, and of density and coverage, as their papers have it."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """Each is 0..1 (density may exceed 1), for samples of the real distribution near the figures of real pictures."""
+
+    precision: float
+    """Share of the samples that lie in the ball of some real picture."""
+    recall: float
+    """Share of the real pictures that lie in the ball of some sample."""
+    density: float
+    """Real balls that a sample lies in, mean over samples, by the number of neighbours."""
+    coverage: float
+    """Share of the real pictures in whose ball some sample lies."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real rows [N,D] and the squared radii [N] of their balls."""
+
+    rows: Features
+    manifold: Squares
+    balls: Squares
+
+    @classmethod
+    def of(cls, rows: Features) -> Reference:
+        """Of rows [N,D]; a ball reaches to the furthest other row where there are fewer than it asks for."""
+        manifold, balls = radii(rows, (MANIFOLD, BALL))
+        return cls(rows, manifold, balls)
+
+
+def support(samples: Features, real: Reference) -> Support:
+    """How the samples [M,D] and the real rows lie in each other's balls.
+
+    A ball is about a row and reaches to its k-th nearest other row of the same set, the edge included. Precision and
+    recall, k = 3: Kynkaanniemi, Karras, Laine, Lehtinen and Aila, "Improved precision and recall metric for assessing
+    generative models", 2019. Density and coverage, k = 5: Naeem, Oh, Uh, Choi and Yoo, "Reliable fidelity and diversity
+    metrics for generative models", 2020.
+    """
+    (reach,) = radii(samples, (MANIFOLD,))
+    inside, density = 0, 0
+    recalled, covered = np.zeros(len(real.rows), bool), np.zeros(len(real.rows), bool)
+    for start, squares in _squares(samples, real.rows):
+        inside += int((squares <= real.manifold).any(axis=1).sum())
+        recalled |= (squares <= reach[start : start + len(squares), None]).any(axis=0)
+        within = squares <= real.balls
+        density += int(within.sum())
+        covered |= within.any(axis=0)
+    return Support(
+        precision=inside / len(samples),
+        recall=float(recalled.mean()),
+        density=density / (BALL * len(samples)),
+        coverage=float(covered.mean()),
+    )
+
+
+def radii(rows: Features, neighbours: tuple[int, ...]) -> list[Squares]:
+    """Squared distances [N] from each row [N,D] to its k-th nearest other row, for each k of `neighbours`."""
+    places = [min(count, len(rows) - 1) for count in neighbours]
+    found: list[Squares] = []
+    for start, squares in _squares(rows, rows):
+        squares[np.arange(len(squares)), start + np.arange(len(squares))] = 0  # itself, whatever rounding says
+        found.append(np.partition(squares, places, axis=1)[:, places])
+    return list(np.concatenate(found).T)
+
+
+def nearest(samples: Features, known: Features) -> NDArray[np.float64]:
+    """Distance [M] from each of the samples [M,D] to the nearest of the known rows [N,D]."""
+    squares = [part.min(axis=1) for _, part in _squares(samples, known)]
+    return np.sqrt(np.concatenate(squares).astype(np.float64))
+
+
+def copying(samples: NDArray[np.float64], unseen: NDArray[np.float64]) -> float:
+    """The probability that a sample lies nearer to the training pictures than an unseen real picture does.
+
+    Both are given by their distance to the nearest training picture, [M] and [N]. 0.5 is even; 1: all are copies.
+    Meehan, Chaudhuri and Dasgupta, "A non-parametric test to detect data-copying in generative models", 2020: their U
+    statistic over the whole space, as a share of the pairs.
+    """
+    return auroc(unseen, samples)
+
+
+def _squares(first: Features, second: Features) -> Iterator[tuple[int, Squares]]:
+    """Squared distances of some rows of the one from all rows of the other, with the place of the first of them.
+
+    In float32, about a common centre, where little is lost.
+    """
+    centre = second.mean(axis=0)
+    near, far = ((rows - centre).astype(np.float32) for rows in (first, second))
+    lengths = np.square(far).sum(axis=1)
+    for start in range(0, len(near), BLOCK):
+        block = near[start : start + BLOCK]
+        squares = block @ far.T
+        squares *= -2
+        squares += lengths
+        squares += np.square(block).sum(axis=1)[:, None]
+        yield start, np.maximum(squares, 0, out=squares)
