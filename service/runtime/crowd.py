@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from service.problems import Overloaded
 
-BURST, ROUNDS, SHORT = 16, 8, 2
+BURST, ROUNDS, SHORT = 8, 4, 2
 """Calls that are let in of any burst, or so many for each that can be worked on at a time; the last: of too many."""
 INSTANT = 0.02
 """Seconds. Calls that are all done in so short a time are not too many."""

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from models.store import Store
+from service.runtime.crowd import BURST
 from tests.processes import ROOT, Service, running
 from tests.robustness.conftest import Figure, calls
 from tests.robustness.hammer import hammering
@@ -79,7 +80,7 @@ def test_a_full_queue_refuses_and_what_it_admits_is_right(zoo: Path, tmp_path: P
 
 
 def test_more_calls_at_once_than_can_be_answered_are_refused_at_once(tmp_path: Path, figure: Figure) -> None:
-    """Forty callers, of whom sixteen may wait: the others know it before the first of these has its answer."""
+    """Forty callers, of whom eight may wait: the others know it before the first of these has its answer."""
     shutil.copytree(ROOT / "models/zoo/digits-gan", tmp_path / "zoo" / "digits-gan")
     request = post("generate", b'{"seed": 1, "count": 100}', "accept: application/zip")
     settings = {"default_generate": "digits-gan", "queue_seconds": "0.001"}
@@ -91,7 +92,7 @@ def test_more_calls_at_once_than_can_be_answered_are_refused_at_once(tmp_path: P
             if answer not in let_in:
                 refused(answer, 503, "overloaded", setting="HARMONIUM_QUEUE_SECONDS")
         figure("of 40 calls at once let in", len(let_in))
-        assert len(let_in) == 16
+        assert len(let_in) == BURST
         assert len({answer.content for answer in let_in}) == 1
 
 
