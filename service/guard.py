@@ -21,7 +21,7 @@ from service.body import Body, CallerLeft
 from service.endpoints import Endpoints
 from service.problems import MEDIA_TYPE, Deadline, Draining, Internal, Problem
 from service.runtime.clock import Clock
-from service.runtime.crowd import Place
+from service.runtime.crowd import PLACE, Place
 from service.state import State
 
 log = logging.getLogger("service.requests")
@@ -70,7 +70,10 @@ class Guard:
                 await body.discard()  # or the connection would have to end with the answer
                 raise
             whole = await body.collect(headers.get(b"content-length", b""))
-            with self._state.crowd(endpoint).enter() as place:  # not before: a slow body keeps nobody out
+            with self._state.crowd(
+                scope["method"], endpoint
+            ).enter() as place:  # not before: a slow body keeps nobody out
+                PLACE.set(place)
                 await self._answer(scope, receive, whole, answer, clock, place)
         except Problem as problem:
             await answer.refuse(problem)
@@ -111,11 +114,8 @@ class Guard:
         async def give(message: Message) -> None:
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 place.leave()
+            with place.outside():
                 await answer(message)
-            else:
-                place.step_out()
-                await answer(message)
-                place.step_in()
 
         if scope["method"] == "HEAD":  # as GET; the server leaves out the body
             scope = {**scope, "method": "GET"}

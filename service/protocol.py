@@ -50,7 +50,9 @@ class Joined:
 
     def write(self, data: bytes) -> None:
         """Send `data` with what is written next, or at the end of the loop's turn."""
-        if self._held:
+        if self._transport.is_closing():  # the caller left while its answer was made
+            self._held = b""
+        elif self._held:
             self._transport.writelines((self._held, data))
             self._held = b""
         elif data:

@@ -10,11 +10,14 @@ from service.runtime.library import Library
 from service.runtime.pool import Pool
 from service.settings import Settings
 
-ON_THE_LOOP = (
-    *("/v1/recommend", "/v1/encode", "/v1/generate"),
-    *("/v2/models/{graph}/infer", "/v2/models/{graph}/versions/{number}/infer"),
-)
-"""Endpoints whose calls wait for the event loop. Those of /v1/denoise wait for a thread."""
+ON_THE_LOOP = {
+    "/v1/recommend": "recommend",
+    "/v1/encode": "encode",
+    "/v1/generate": "generate",
+    "/v2/models/{graph}/infer": "infer",
+    "/v2/models/{graph}/versions/{number}/infer": "infer",
+}
+"""The queues of endpoints whose calls wait for the event loop. Those of /v1/denoise wait for a thread."""
 MANY = 2**31
 """Calls: none is too many."""
 
@@ -32,7 +35,7 @@ class State:
         self.library = Library(settings, self.metrics, shared and shared.folder)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels, settings.queue_seconds)
-        self._crowds = {endpoint: Crowd(1, settings.queue_seconds) for endpoint in ON_THE_LOOP}
+        self._crowds = {queue: Crowd(1, settings.queue_seconds) for queue in ON_THE_LOOP.values()}
         self._others = Crowd(MANY, settings.queue_seconds)
         self.leaving = False
         """Set once, when the process has been told to stop."""
@@ -57,9 +60,10 @@ class State:
         if self.in_flight == 0:
             self.idle.set()
 
-    def crowd(self, endpoint: str) -> Crowd:
+    def crowd(self, method: str, endpoint: str) -> Crowd:
         """The calls among which one of `endpoint` waits."""
-        return self._crowds.get(endpoint, self._others)
+        queue = ON_THE_LOOP.get(endpoint) if method == "POST" else None
+        return self._crowds[queue] if queue else self._others
 
     def unready(self) -> list[str]:
         """Why calls cannot be answered; empty when they can."""
@@ -77,7 +81,9 @@ class State:
             ("large pictures", "pixels"): (self.pool.large.pixels, settings.max_queue_pixels),
             ("bodies", "bytes"): (self.buffered_bytes, settings.max_buffered_bytes),
         }
-        metrics.queue_depth.tell({queue: depth for queue, (depth, _) in queues.items()})
+        crowds = self._crowds | {"pictures": self.pool.small.crowd, "large pictures": self.pool.large.crowd}
+        calls = {(queue, "calls"): crowd.calls for queue, crowd in crowds.items()}
+        metrics.queue_depth.tell({queue: depth for queue, (depth, _) in queues.items()} | calls)
         metrics.queue_limit.tell({queue: limit for queue, (_, limit) in queues.items()})
         metrics.models.tell(dict.fromkeys(self.library.versions(), 1))
         metrics.device.tell({(settings.device, self.library.device()): 1})

@@ -12,8 +12,10 @@ Fit = Literal["letterbox", "stretch"]
 Invert = Literal["auto", "true", "false"]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601, as JPEG and Pillow weigh it."""
-CONTRAST = 0.05
+CONTRAST = 0.1
 """Of full scale: where light and dark differ by less, nothing is drawn."""
+DARKEST, LIGHTEST = 1, 99
+"""Per cent of the values that are below what counts as dark and as light: single pixels count for nothing."""
 
 
 def fit(
@@ -73,7 +75,7 @@ def _border(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _light(planes: NDArray[np.float32], ground: NDArray[np.float32]) -> bool:
     """Whether what is drawn is darker than the ground: grey paper is light, and a dark photograph's black is dark."""
-    low, high = float(planes.min()), float(planes.max())
+    low, high = map(float, np.percentile(planes, (DARKEST, LIGHTEST)))
     middle = (low + high) / 2 if high - low > CONTRAST else 0.5
     return float(np.mean(ground)) > middle
 

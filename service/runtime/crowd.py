@@ -1,7 +1,10 @@
 """How many calls may be in work at once."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import Self
 
 from service.problems import Overloaded
 
@@ -31,6 +34,7 @@ class Crowd:
         self._pace = 0.0
         """Seconds from the end of one call to the next, as long as there are any."""
         self._last = self._calm = now()
+        """When a call was done, or the first of those in work came; until when there is too much to do."""
 
     def enter(self) -> "Place":
         """One more call is in work, until it leaves its place.
@@ -39,51 +43,68 @@ class Crowd:
             Overloaded: it is not.
         """
         now = self._now()
-        # What has been in work for longer than others took tells more than they do.
-        needed = self.calls * max(self._pace, now - self._last)
         burst, short = max(BURST, ROUNDS * self._at_once), SHORT * self._at_once
-        full = self.calls >= burst and needed > self._seconds
-        crowded = now < self._calm and self.calls >= short and needed > INSTANT
+        # What has been in work for longer than others took tells more of a burst than they do.
+        full = self.calls >= burst and self.calls * max(self._pace, now - self._last) > self._seconds
+        crowded = now < self._calm and self.calls >= short and self.calls * self._pace > INSTANT
         if full or crowded:
-            self._calm = now + CALM
+            if full or self._last >= self._calm - CALM:  # long calls alone, of which none is done, crowd nobody out
+                self._calm = now + CALM
             raise Overloaded("More calls come in than can be answered.", setting="HARMONIUM_QUEUE_SECONDS")
-        if not self.calls:
-            self._last = now
-        self.calls += 1
+        self.add()
         return Place(self)
 
-    def done(self) -> None:
-        """One of them is."""
-        now = self._now()
-        self._pace += (now - self._last - self._pace) / RECENT
-        self._last = now
+    def add(self) -> None:
+        """One more is in work, whether or not it fits."""
+        if not self.calls:
+            self._last = self._now()
+        self.calls += 1
+
+    def remove(self, done: bool) -> None:
+        """One is no longer in work; the pace is that of calls that were `done`."""
+        self.calls -= 1
+        if done:
+            now = self._now()
+            self._pace += (now - self._last - self._pace) / RECENT
+            self._last = now
 
 
 class Place:
     """That of one call in its crowd."""
 
     def __init__(self, crowd: Crowd) -> None:
-        self._crowd = crowd
-        self._inside = True
+        self._crowd: Crowd | None = crowd
 
-    def __enter__(self) -> "Place":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.leave()
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        self.leave(done=failed is None)
 
-    def leave(self) -> None:
-        """The call is done."""
-        if self._inside:
-            self.step_out()
-            self._crowd.done()
+    def leave(self, *, done: bool = True) -> None:
+        """The call needs it no more; once is enough."""
+        if self._crowd:
+            self._crowd.remove(done)
+            self._crowd = None
 
-    def step_out(self) -> None:
-        """The call waits for its reader, and keeps nobody from being let in."""
-        self._crowd.calls -= 1
-        self._inside = False
+    @contextmanager
+    def outside(self) -> Generator[None]:
+        """The call waits for a thread or for its reader, and keeps nobody from being let in."""
+        crowd = self._crowd
+        if crowd:
+            crowd.remove(done=False)
+        try:
+            yield
+        finally:
+            if crowd:
+                crowd.add()
 
-    def step_in(self) -> None:
-        """It is in work again."""
-        self._crowd.calls += 1
-        self._inside = True
+
+PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
+"""That of the call at hand."""
+
+
+def outside() -> AbstractContextManager[None]:
+    """The call at hand leaves its place to others for as long as that."""
+    place = PLACE.get()
+    return place.outside() if place else nullcontext()

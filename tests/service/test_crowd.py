@@ -100,20 +100,59 @@ def test_calls_that_are_done_at_once_are_let_in_even_then(time: Time) -> None:
     places.append(crowd.enter())
 
 
-def test_who_waits_for_a_reader_keeps_nobody_out(time: Time) -> None:
+def test_who_waits_for_a_reader_or_a_thread_keeps_nobody_out(time: Time) -> None:
     crowd = Crowd(1, 0.5, time)
     work(crowd, time, 100, 1.0)
     places = fill(crowd)
     time.seconds += CALM
-    places[0].step_out()
-    with crowd.enter():
-        places[0].step_in()
-        assert crowd.calls == BURST + 1
-    places[0].step_out()
+    with places[0].outside(), crowd.enter(), pytest.raises(Overloaded):
+        crowd.enter()
+    assert crowd.calls == BURST
     for place in places:
         place.leave()
         place.leave()  # once is enough
+    with places[0].outside():
+        pass
     assert crowd.calls == 0
+
+
+def test_a_long_wait_for_a_reader_is_not_the_pace(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 200, 0.001)
+    with crowd.enter() as place, place.outside():
+        time.seconds += 25
+    assert 500 <= len(fill(crowd)) < 550
+
+
+def test_calls_that_fail_are_not_the_pace(time: Time) -> None:
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 100, 0.2)
+    for _ in range(200):
+        with pytest.raises(ValueError, match="wrong"), crowd.enter():
+            raise ValueError("wrong")
+    assert len(fill(crowd)) == BURST
+
+
+def test_long_calls_do_not_keep_quick_ones_out_for_ever(time: Time) -> None:
+    """Two that take minutes, and after an overflow calls of 3 ms, now and then."""
+    crowd = Crowd(1, 0.5, time)
+    work(crowd, time, 200, 0.003)
+    long = [crowd.enter(), crowd.enter()]
+    time.seconds += 1
+    quick = fill(crowd)
+    for place in quick:
+        time.seconds += 0.003
+        place.leave()
+    refused = 0
+    for _ in range(100):
+        try:
+            work(crowd, time, 1, 0.003)
+        except Overloaded:
+            refused += 1
+        time.seconds += 0.5
+    assert refused <= 2 * CALM / 0.5
+    for place in long:
+        place.leave()
 
 
 def test_time_without_calls_is_not_their_pace(time: Time) -> None:

@@ -26,7 +26,7 @@ class Gaussian:
     @classmethod
     def of(cls, features: Features) -> Self:
         """Of the rows [N,D], with N - 1 in the covariance."""
-        return cls(features.mean(axis=0), np.cov(features, rowvar=False))
+        return cls(features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False)))
 
 
 def frechet(first: Gaussian, second: Gaussian) -> float:

@@ -55,13 +55,20 @@ class Kept:
 
 
 def find(data: Pictures) -> Kept | None:
-    """The judge that was made from these very data, if there is one."""
+    """The judge that was made from these very data, if there is one.
+
+    Raises:
+        ValueError: its graph is not the one of its record.
+    """
     for path in sorted(FOLDER.glob(f"*/{RECORD}")):
         record = Record.model_validate_json(path.read_bytes())
         if record.data_sha256 == data.sha256:
+            graph = (path.parent / f"{GRAPH}.onnx").read_bytes()
+            if hashlib.sha256(graph).hexdigest() != record.graph_sha256:
+                raise ValueError(f"{path.parent}: {GRAPH}.onnx is not the graph that {RECORD} tells of; make it anew")
             with np.load(path.parent / REFERENCE) as stored:
                 reference = Gaussian(*(stored[name].astype(np.float64) for name in ("mean", "covariance")))
-            return Kept(Graphs({GRAPH: (path.parent / f"{GRAPH}.onnx").read_bytes()}), record, reference)
+            return Kept(Graphs({GRAPH: graph}), record, reference)
     return None
 
 

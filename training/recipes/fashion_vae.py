@@ -13,11 +13,12 @@ RECIPE = Recipe(
     settings=VaeSettings(
         latent_size=32,
         batch_size=128,
-        steps=4_000,
+        steps=8_000,
         learning_rate=2e-3,
         warmup_steps=200,
         clip_norm=400.0,
         ema=0.999,
+        precision="bfloat16",
     ),
     evaluate=encoder.evaluate,
     not_for="Telling garments apart: it is no classifier. It knows nothing but light garments on black, 28x28 pixels.",
