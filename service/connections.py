@@ -1,9 +1,9 @@
 """The connections of one process, under a limit: who waits makes room for who comes.
 
 A connection waits while it has no request whose head is complete and whose answer is not given: it is idle between two
-requests, has sent nothing yet, or half a head. Above the limit the one that has waited longest is closed, so that who
-opens connections by the thousand closes the own ones and keeps nobody out. Where every one works, a newcomer is
-refused. Without a limit the system's on descriptors would be met, where a connection is dropped without a word and no
+requests, has sent nothing yet, or half a head. Above the limit the one that has waited longest is closed, whosever it
+is: who opens connections by the thousand keeps nobody out, and idle ones have to be opened again. Where every one works,
+a newcomer is refused. Without a limit the system's on descriptors would be met, where a connection is dropped without a word and no
 file can be opened either.
 """
 
@@ -53,14 +53,22 @@ class Connections:
     def join(self, newcomer: Connection) -> None:
         """It waits for its first request, and another makes room for it if there are too many."""
         self._waiting[newcomer] = None
-        if self._excess() > 0:
-            self._warn()
+        if self._excess() <= 0:
+            return
+        self._warn()
+        if self._may_leave():
             able = (one for one in self._waiting if one is not newcomer and one.make_room())
-            for one in list(islice(able, self._excess())):
+            for one in list(islice(able, 1)):
                 del self._waiting[one]
                 self._leaving.add(one)
-        if self._excess() > 0 or len(self) > self._most + SPARE:
+        if self._excess() <= 0:
+            return
+        del self._waiting[newcomer]
+        if self._may_leave():
+            self._leaving.add(newcomer)
             newcomer.turn_away()
+        else:  # without a word: there is no room for those either who take their time to hear it
+            newcomer.make_room()
 
     def work(self, connection: Connection) -> None:
         """It has a request."""
@@ -79,6 +87,9 @@ class Connections:
         self._waiting.pop(connection, None)
         self._working.discard(connection)
         self._leaving.discard(connection)
+
+    def _may_leave(self) -> bool:
+        return len(self._leaving) < SPARE
 
     def _excess(self) -> int:
         return len(self._waiting) + len(self._working) - self._most

@@ -147,8 +147,7 @@ def _judge(data: Pictures) -> tuple[Looker, str, str]:
     own = "project's own features"
     kept = judges.find(data)
     if kept is not None:
-        mark = f"{data.name} ({kept.record.graph_sha256[:8]})"
-        return kept, own, f"features of the classifier that is kept for {mark}, in one unit for all models"
+        return kept, f"{own} {kept.record.graph_sha256[:8]}", f"features of the classifier that is kept for {data.name}"
     trained = judge.train_judge(data.train, len(data.classes), judge.enough(len(data.train.images)))
     return trained, own, "features of a classifier trained for this run (seed 0)"
 

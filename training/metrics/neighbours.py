@@ -92,13 +92,13 @@ def nearest(samples: Features, known: Features) -> NDArray[np.float64]:
 
 
 def copying(samples: NDArray[np.float64], unseen: NDArray[np.float64]) -> float:
-    """The probability that a sample lies nearer to the training pictures than an unseen real picture does.
+    """By how much samples lie nearer to the training pictures than unseen real pictures do: 0 not at all, 1 are copies.
 
-    Both are given by their distance to the nearest training picture, [M] and [N]. 0.5 is even; 1: all are copies.
-    Meehan, Chaudhuri and Dasgupta, "A non-parametric test to detect data-copying in generative models", 2020: their U
-    statistic over the whole space, as a share of the pairs.
+    Both are given by their distance to the nearest training picture, [M] and [N]. Meehan, Chaudhuri and Dasgupta, "A
+    non-parametric test to detect data-copying in generative models", 2020: of their U statistic over the whole space,
+    as a share of the pairs, what lies above the 1/2 of pictures of one kind. Below lies what resembles none.
     """
-    return auroc(unseen, samples)
+    return max(0.0, 2 * auroc(unseen, samples) - 1)
 
 
 def _squares(first: Features, second: Features) -> Iterator[tuple[int, Squares]]:
