@@ -2,9 +2,9 @@
 
 A connection waits while it has no request whose head is complete and whose answer is not given: it is idle between two
 requests, has sent nothing yet, or half a head. Above the limit the one that has waited longest is closed, whosever it
-is: who opens connections by the thousand keeps nobody out, and idle ones have to be opened again. Where every one works,
-a newcomer is refused. Without a limit the system's on descriptors would be met, where a connection is dropped without a word and no
-file can be opened either.
+is: who opens connections by the thousand keeps nobody out, though idle ones have to be opened again. Where every one
+works, a newcomer is refused. Without a limit the system's on descriptors would be met, where a connection is dropped
+without a word and no file can be opened either.
 """
 
 import logging
