@@ -70,9 +70,8 @@ class Guard:
                 await body.discard()  # or the connection would have to end with the answer
                 raise
             whole = await body.collect(headers.get(b"content-length", b""))
-            with self._state.crowd(
-                scope["method"], endpoint
-            ).enter() as place:  # not before: a slow body keeps nobody out
+            crowd = self._state.crowd(scope["method"], endpoint)
+            with crowd.enter() as place:  # not before: a body that is slow to come keeps nobody out
                 PLACE.set(place)
                 await self._answer(scope, receive, whole, answer, clock, place)
         except Problem as problem:
