@@ -32,6 +32,7 @@ class Bytes(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.rounding = True
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("high", torch.zeros(()))
         self.register_buffer("scale", torch.ones(()))
@@ -40,6 +41,8 @@ class Bytes(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         if not self.training:
             return in_bytes(values, self.scale, self.zero)
+        if not self.rounding:
+            return values
         values = values.float()
         # As it lies in memory, channels last; a stride without the factors 2 and 3 meets all channels.
         some = values.detach().movedim(1, -1).flatten()[:: values.numel() // SAMPLED // 6 * 6 + 1]
@@ -63,15 +66,18 @@ class QuantisedConv(nn.Conv2d):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, 3, padding=1, bias=False)
+        self.rounding = True
         self.register_buffer("steps", torch.zeros(self.weight.shape, dtype=torch.int8))
         self.register_buffer("scale", torch.ones(channels))
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.training:
+        if not self.training:
+            weight = from_steps(self.steps, self.scale)
+        elif self.rounding:
             scale, origin = self._scale(), torch.zeros_like(self.scale, dtype=torch.int32)
             weight = torch.fake_quantize_per_channel_affine(self.weight, scale, origin, 0, -WIDEST, WIDEST)
         else:
-            weight = from_steps(self.steps, self.scale)
+            weight = self.weight
         return functional.conv2d(input, weight, padding=1)
 
     def settle(self) -> None:

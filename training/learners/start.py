@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import torch
 from onnx import numpy_helper
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.export import HALF
 from training.learners.learner import Learner
@@ -18,8 +18,11 @@ from training.settings import SettingError
 def begin(learner: Learner[Any], folder: Path) -> None:
     """Put the weights of the version in `folder` into `learner`, whose graphs must be of the same form.
 
+    Its layers may have more channels. The version's are then the first of them and do not hear of the others, which
+    stay as they were drawn: with all its channels the network begins as exact as the version is.
+
     Raises:
-        SettingError: a graph is missing, or a weight is, or has another shape or no place.
+        SettingError: a graph is missing, or a weight is, or is larger than its place or has none.
     """
     missing = {id(parameter): name for name, parameter in learner.named_parameters()}
     for name, plan in learner.exports().items():
@@ -30,14 +33,30 @@ def begin(learner: Learner[Any], folder: Path) -> None:
         for key, parameter in known.items():
             if key not in stored:
                 continue
-            if stored[key].shape != parameter.shape:
+            if not _fits(stored[key], parameter):
                 have, want = (tuple(tensor.shape) for tensor in (stored[key], parameter))
                 raise SettingError(f"start={folder}: {key} of {name} is {have} there and {want} with these settings")
-            with torch.no_grad():
-                parameter.copy_(stored[key])
+            _put(stored[key], parameter, plan.module.get_submodule(key.rpartition(".")[0]))
             missing.pop(id(parameter), None)
     if missing:
         raise SettingError(f"start={folder}: it has no weight {next(iter(missing.values()))}")
+
+
+def _fits(stored: Tensor, parameter: Tensor) -> bool:
+    return (
+        stored.ndim == parameter.ndim
+        and all(have <= room for have, room in zip(stored.shape[:2], parameter.shape[:2], strict=True))
+        and stored.shape[2:] == parameter.shape[2:]
+    )
+
+
+@torch.no_grad()
+def _put(stored: Tensor, parameter: Tensor, layer: nn.Module) -> None:
+    """The stored weight into the corner of `layer`'s, and zero where its outputs would take further inputs."""
+    if stored.ndim > 1:
+        outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        parameter.narrow(outputs, 0, stored.shape[outputs]).zero_()
+    parameter[tuple(map(slice, stored.shape))] = stored
 
 
 def _weights(path: Path) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from training.learners.learner import Losses
 from training.learners.muon import Muon
-from training.learners.quantised import QuantisedBlock, QuantisedConv
+from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv
 from training.settings import NetworkSettings
 
 FAINT = 0.1
@@ -47,6 +47,9 @@ class UNetSettings(NetworkSettings):
     smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
     grey_share: Annotated[float, Field(gt=0, lt=1, description="share of a batch that is grey")] = 0.5
     quantised: Annotated[bool, Field(description="convolutions of the blocks in 8-bit integers")] = False
+    rounded_share: Annotated[
+        float, Field(gt=0, le=1, description="last share of a run in which they round: such a step takes twice as long")
+    ] = 1.0
     start: Annotated[
         str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")
     ] = None
@@ -148,17 +151,24 @@ class UNet(nn.Module):
             precision=torch.bfloat16 if settings.precision == "bfloat16" else torch.float32,
         )
 
-    def loss(self, clean: Tensor, bad: Tensor, told: Tensor | None, *, half: bool) -> Losses:
+    def loss(self, clean: Tensor, bad: Tensor, told: Tensor | None, progress: float, *, half: bool) -> Losses:
         """The mean over the crops of their root mean square error, on the 0..255 scale; `half` is for bfloat16.
 
         The gradient of each crop is then of one size, however bad it is. Under a mean square error the worst
         decide, and under PSNR those with next to nothing wrong.
         """
+        self._round(progress >= 1 - self._made_of[1].rounded_share)
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=half):
             restored = self(bad.contiguous(memory_format=torch.channels_last), told)
         mse = (255 * (restored - clean)).square().mean(dim=(1, 2, 3))
         error = (mse + FAINT**2).sqrt()
         return {"loss": error.mean(), "psnr": (20 * torch.log10(255 / error.detach())).mean()}
+
+    def _round(self, rounding: bool) -> None:
+        """Whether training is in integers."""
+        for module in self.modules():
+            if isinstance(module, (Bytes, QuantisedConv)):
+                module.rounding = rounding
 
     def settle(self) -> None:
         """Before evaluation and export, once the weights are final."""

@@ -102,3 +102,24 @@ def test_onnxruntime_runs_the_blocks_in_integers(tmp_path: Path) -> None:
     assert sum(kind == onnx.TensorProto.INT8 for kind in stored.values()) >= 12
     (again,) = session.run(None, {name: np.asarray(value) for name, value in recordings["clean"].inputs.items()})
     assert np.array_equal(again, recordings["clean"].outputs["clean"])
+
+
+def test_a_run_rounds_in_its_last_share_only() -> None:
+    settings = DaeSettings(
+        channels=(8, 16),
+        blocks=1,
+        crop=32,
+        batch_size=4,
+        steps=1,
+        learning_rate=1e-3,
+        quantised=True,
+        rounded_share=0.25,
+    )
+    torch.manual_seed(0)
+    dae = Dae(settings, tiny.twin("photo-dae"))
+    exact = dae.colour.in_floats().train()
+    clean, noisy, _, told = dae.draw()[:4]
+    before = dae.colour.loss(clean, noisy, told, 0.74, half=False)["loss"]
+    after = dae.colour.loss(clean, noisy, told, 0.75, half=False)["loss"]
+    assert before == exact.loss(clean, noisy, told, 0.0, half=False)["loss"] != after
+    assert torch.allclose(before, after, rtol=1e-2)
