@@ -115,8 +115,8 @@ class Settings(BaseSettings):
     max_pictures: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 1000
     """Pictures of one generate call."""
 
-    queue_seconds: Annotated[float, Field(gt=0, le=3600)] = 0.5
-    """Time in which a burst of calls can be answered that are all let in, in seconds; 8 calls are whatever they take.
+    queue_seconds: Annotated[float, Field(gt=0, le=3600)] = 0.25
+    """Time in which a burst of calls can be answered that are all let in, in seconds; 6 calls are whatever they take.
 
     With one call more, others are refused unless hardly any are in work, until a second has passed without a refusal.
     """

@@ -35,7 +35,7 @@ class State:
         self.library = Library(settings, self.metrics, shared and shared.folder)
         threads = settings.denoise_threads or max(1, limits.processors() // settings.processes)
         self.pool = Pool(threads, settings.max_queue_pixels, settings.queue_seconds)
-        self._crowds = {queue: Crowd(1, settings.queue_seconds) for queue in ON_THE_LOOP.values()}
+        self._crowds = {queue: Crowd(1, settings.queue_seconds, threads=threads) for queue in ON_THE_LOOP.values()}
         self._others = Crowd(MANY, settings.queue_seconds)
         self.leaving = False
         """Set once, when the process has been told to stop."""

@@ -8,8 +8,8 @@ from typing import Self
 
 from service.problems import Overloaded
 
-BURST, ROUNDS, SHORT = 8, 4, 2
-"""Calls that are let in of any burst, or so many for each that can be worked on at a time; the last: of too many."""
+BURST, ROUNDS = 6, 4
+"""Calls that are let in of any burst, or so many for each that can be worked on at a time."""
 INSTANT = 0.02
 """Seconds. Calls that are all done in so short a time are not too many."""
 CALM = 1.0
@@ -22,15 +22,19 @@ class Crowd:
     """The calls that wait for one another, as they need the event loop, or the threads for pictures.
 
     A burst of calls is let in, as many as are done in `seconds`. One call more, and more is asked than can be done:
-    every caller at the end of a full queue would wait for all of it, for as long as that lasts. So the queue is kept
-    short, and others are refused at once, until a second has passed without a refusal. Callers who wait for their
+    every caller at the end of a full queue would wait for all of it, for as long as that lasts. So from then on one
+    call waits, and others are refused at once, until a second has passed without a refusal. Callers who wait for their
     answers before they ask again never bring that about, unless there are too many of them.
     """
 
-    def __init__(self, at_once: int, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        """`at_once` calls can be worked on at a time; `now` tells seconds."""
-        self._at_once, self._seconds, self._now = at_once, seconds, now
+    def __init__(
+        self, at_once: int, seconds: float, *, threads: int = 0, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`at_once` calls can be worked on at a time, or `threads` that need one each; `now` tells seconds."""
+        self._at_once, self._threads, self._seconds, self._now = at_once, threads, seconds, now
         self.calls = 0
+        self._in_threads = 0
+        """How many of them need a thread for the time being, and have it or wait for it."""
         self._pace = 0.0
         """Seconds from the end of one call to the next, as long as there are any."""
         self._last = self._calm = now()
@@ -43,10 +47,11 @@ class Crowd:
             Overloaded: it is not.
         """
         now = self._now()
-        burst, short = max(BURST, ROUNDS * self._at_once), SHORT * self._at_once
+        burst = max(BURST, ROUNDS * self._at_once)
         # What has been in work for longer than others took tells more of a burst than they do.
         full = self.calls >= burst and self.calls * max(self._pace, now - self._last) > self._seconds
-        crowded = now < self._calm and self.calls >= short and self.calls * self._pace > INSTANT
+        waiting = self.calls - self._in_threads > self._at_once or self.calls >= max(self._at_once + 1, self._threads)
+        crowded = now < self._calm and waiting and self.calls * self._pace > INSTANT
         if full or crowded:
             if full or self._last >= self._calm - CALM:  # long calls alone, of which none is done, crowd nobody out
                 self._calm = now + CALM
@@ -67,6 +72,15 @@ class Crowd:
             now = self._now()
             self._pace += (now - self._last - self._pace) / RECENT
             self._last = now
+
+    @contextmanager
+    def in_thread(self) -> Generator[None]:
+        """One of the calls needs a thread for as long as that."""
+        self._in_threads += 1
+        try:
+            yield
+        finally:
+            self._in_threads -= 1
 
 
 class Place:
@@ -89,7 +103,7 @@ class Place:
 
     @contextmanager
     def outside(self) -> Generator[None]:
-        """The call waits for a thread or for its reader, and keeps nobody from being let in."""
+        """The call waits for its reader, and keeps nobody from being let in."""
         crowd = self._crowd
         if crowd:
             crowd.remove(done=False)
@@ -99,12 +113,16 @@ class Place:
             if crowd:
                 crowd.add()
 
+    def in_thread(self) -> AbstractContextManager[None]:
+        """The call needs a thread, and nothing else, for as long as that."""
+        return self._crowd.in_thread() if self._crowd else nullcontext()
+
 
 PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
 """That of the call at hand."""
 
 
-def outside() -> AbstractContextManager[None]:
-    """The call at hand leaves its place to others for as long as that."""
+def in_thread() -> AbstractContextManager[None]:
+    """The call at hand needs a thread, and nothing else, for as long as that."""
     place = PLACE.get()
-    return place.outside() if place else nullcontext()
+    return place.in_thread() if place else nullcontext()

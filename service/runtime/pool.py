@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from service.problems import Overloaded
 from service.runtime.clock import Clock
-from service.runtime.crowd import Crowd, outside
+from service.runtime.crowd import Crowd, in_thread
 from service.runtime.turns import Threads, Turns
 
 Result = TypeVar("Result")
@@ -99,7 +99,7 @@ class Pool:
             raise
         # A thread goes on for a while after its caller was cancelled: the pixels are free when it ends, not before.
         future.add_done_callback(release)
-        with outside():
+        with in_thread():
             return await asyncio.wrap_future(future)
 
     @contextmanager

@@ -80,7 +80,7 @@ def test_a_full_queue_refuses_and_what_it_admits_is_right(zoo: Path, tmp_path: P
 
 
 def test_more_calls_at_once_than_can_be_answered_are_refused_at_once(tmp_path: Path, figure: Figure) -> None:
-    """Forty callers, of whom eight may wait: the others know it before the first of these has its answer."""
+    """Forty callers, of whom a few may wait: the others know it before the first of these has its answer."""
     shutil.copytree(ROOT / "models/zoo/digits-gan", tmp_path / "zoo" / "digits-gan")
     request = post("generate", b'{"seed": 1, "count": 100}', "accept: application/x-npy")
     settings = {"default_generate": "digits-gan", "queue_seconds": "0.001"}

@@ -1,7 +1,9 @@
+from contextlib import ExitStack, nullcontext
+
 import pytest
 
 from service.problems import Overloaded
-from service.runtime.crowd import BURST, CALM, ROUNDS, SHORT, Crowd, Place
+from service.runtime.crowd import BURST, CALM, ROUNDS, Crowd, Place
 
 
 class Time:
@@ -44,30 +46,30 @@ def time() -> Time:
 
 
 def test_a_burst_of_slow_calls_is_let_in(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 100, 1.0)
     assert len(fill(crowd)) == BURST
 
 
 def test_a_first_burst_is_bounded_before_any_of_it_is_done(time: Time) -> None:
-    places = fill(Crowd(1, 0.5, time), time)
+    places = fill(Crowd(1, 0.5, now=time), time)
     assert BURST < len(places) <= 23  # 23 x 0.023 s
 
 
 def test_a_burst_is_larger_where_more_can_be_worked_on(time: Time) -> None:
-    crowd = Crowd(10, 0.5, time)
+    crowd = Crowd(10, 0.5, now=time)
     work(crowd, time, 100, 1.0)
     assert len(fill(crowd)) == 10 * ROUNDS
 
 
 def test_of_fast_calls_as_many_are_let_in_as_are_done_in_time(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 200, 0.001)
     assert len(fill(crowd)) == pytest.approx(500, abs=2)
 
 
 def test_callers_that_wait_for_their_answers_are_all_let_in_for_ever(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     places = [crowd.enter() for _ in range(BURST)]
     for _ in range(1000):
         time.seconds += 1
@@ -76,23 +78,23 @@ def test_callers_that_wait_for_their_answers_are_all_let_in_for_ever(time: Time)
 
 
 def test_once_it_overflowed_it_is_kept_short_until_nobody_was_refused_for_a_second(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 100, 0.1)
     places = fill(crowd)
     for _ in range(20):  # each refusal begins the second anew
         time.seconds += 0.9 * CALM
         places.pop(0).leave()
-        if len(places) < SHORT:
+        if len(places) < 2:
             places.append(crowd.enter())
         with pytest.raises(Overloaded):
             crowd.enter()
-    assert len(places) == SHORT
+    assert len(places) == 2, "one is worked on, one waits"
     time.seconds += CALM
-    assert len(fill(crowd)) == BURST - SHORT
+    assert len(fill(crowd)) == BURST - 2
 
 
 def test_calls_that_are_done_at_once_are_let_in_even_then(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 200, 0.001)
     places = fill(crowd)
     while len(places) > 10:
@@ -100,8 +102,8 @@ def test_calls_that_are_done_at_once_are_let_in_even_then(time: Time) -> None:
     places.append(crowd.enter())
 
 
-def test_who_waits_for_a_reader_or_a_thread_keeps_nobody_out(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+def test_who_waits_for_a_reader_keeps_nobody_out(time: Time) -> None:
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 100, 1.0)
     places = fill(crowd)
     time.seconds += CALM
@@ -116,8 +118,29 @@ def test_who_waits_for_a_reader_or_a_thread_keeps_nobody_out(time: Time) -> None
     assert crowd.calls == 0
 
 
+@pytest.mark.parametrize(
+    ("on_the_loop", "in_threads", "let_in"),
+    [(1, 0, True), (2, 0, False), (1, 1, True), (2, 1, False), (0, 2, True), (1, 2, False), (0, 3, False)],
+)
+def test_once_it_overflowed_one_call_waits_for_the_loop_and_none_for_threads(
+    time: Time, on_the_loop: int, in_threads: int, let_in: bool
+) -> None:
+    crowd = Crowd(1, 0.5, threads=3, now=time)
+    work(crowd, time, 100, 0.1)
+    places = fill(crowd)
+    while len(places) > on_the_loop + in_threads:
+        places.pop().leave()
+    with ExitStack() as threads:
+        for place in places[:in_threads]:
+            threads.enter_context(place.in_thread())
+        with nullcontext() if let_in else pytest.raises(Overloaded):
+            crowd.enter()
+    with pytest.raises(Overloaded):
+        crowd.enter()
+
+
 def test_a_long_wait_for_a_reader_is_not_the_pace(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 200, 0.001)
     with crowd.enter() as place, place.outside():
         time.seconds += 25
@@ -125,7 +148,7 @@ def test_a_long_wait_for_a_reader_is_not_the_pace(time: Time) -> None:
 
 
 def test_calls_that_fail_are_not_the_pace(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 100, 0.2)
     for _ in range(200):
         with pytest.raises(ValueError, match="wrong"), crowd.enter():
@@ -135,7 +158,7 @@ def test_calls_that_fail_are_not_the_pace(time: Time) -> None:
 
 def test_long_calls_do_not_keep_quick_ones_out_for_ever(time: Time) -> None:
     """Two that take minutes, and after an overflow calls of 3 ms, now and then."""
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 200, 0.003)
     long = [crowd.enter(), crowd.enter()]
     time.seconds += 1
@@ -156,7 +179,7 @@ def test_long_calls_do_not_keep_quick_ones_out_for_ever(time: Time) -> None:
 
 
 def test_time_without_calls_is_not_their_pace(time: Time) -> None:
-    crowd = Crowd(1, 0.5, time)
+    crowd = Crowd(1, 0.5, now=time)
     work(crowd, time, 200, 0.001)
     time.seconds += 3600
     work(crowd, time, 1, 0.001)
