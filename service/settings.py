@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import models
@@ -30,7 +31,7 @@ ROOT = Path(models.__file__).parent.parent
 
 
 class WrongSetting(ValueError):
-    """A variable has a value that cannot be; the message is one sentence that names it."""
+    """Variables have values that cannot be; the message has a sentence for each."""
 
 
 def variable(field: str) -> str:
@@ -226,13 +227,14 @@ def read() -> Settings:
     """The settings of this process.
 
     Raises:
-        WrongSetting: a variable's value is of the wrong kind or out of range.
+        WrongSetting: values are of the wrong kind or out of range.
     """
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = variable(str(first["loc"][0]))
-        message = first["msg"].removeprefix("Value error, ")
-        message = message[0].lower() + message[1:]
-        raise WrongSetting(f"{name} is {first['input']!r}, but {message}.") from error
+        raise WrongSetting(" ".join(map(_told, error.errors(include_url=False)))) from error
+
+
+def _told(fault: ErrorDetails) -> str:
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{variable(str(fault['loc'][0]))} is {fault['input']!r}, but {message[0].lower()}{message[1:]}."

@@ -33,10 +33,17 @@ def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch) -> No
     assert settings.read().port == 8000
 
 
-def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_values_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARMONIUM_MAX_USERS", "0")
-    with pytest.raises(WrongSetting, match=r"^HARMONIUM_MAX_USERS is '0', but .*\.$"):
+    monkeypatch.setenv("HARMONIUM_DEVICE", "gpu")
+    with pytest.raises(WrongSetting) as caught:
         settings.read()
+    sentences = sorted(str(caught.value).removesuffix(".").split(". "))
+    assert [sentence.partition(", but ")[0] for sentence in sentences] == [
+        "HARMONIUM_DEVICE is 'gpu'",
+        "HARMONIUM_MAX_USERS is '0'",
+    ]
+    assert all(sentence.partition(", but ")[2] for sentence in sentences)
 
 
 def test_no_number_of_workers_is_one_per_core() -> None:
