@@ -209,8 +209,12 @@ def verify(folder: Path, name: str, number: int) -> Version:
         if (manifest.name, manifest.version) != (name, number):
             raise BrokenVersion(f"the manifest calls it {manifest.name}/{manifest.version}, its folder {name}/{number}")
         present = {path.name for path in folder.iterdir()} - PROSE - {"manifest.json"}
-        if present != set(manifest.files):
-            raise BrokenVersion(f"files differ from the manifest's: {sorted(present ^ set(manifest.files))}")
+        told = set(manifest.files)
+        if present != told:
+            faults = {"not there": told - present, "not in the manifest": present - told}
+            raise BrokenVersion(
+                "; ".join(f"{fault}: {', '.join(sorted(files))}" for fault, files in faults.items() if files)
+            )
         files = {file: _read(folder / file, declared) for file, declared in manifest.files.items()}
         version = Version(manifest, folder, files)
         for graph, declared in manifest.graphs.items():

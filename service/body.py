@@ -1,6 +1,7 @@
 """The body of a request as it comes: under limits of size, of time, and of what all requests hold together."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 from starlette.types import Receive
@@ -48,6 +49,13 @@ class Body:
             detail = f"The body did not arrive within {seconds:g} seconds."
             raise BodyTooSlow(detail, setting="HARMONIUM_BODY_SECONDS") from None
         return b"".join(chunks)
+
+    def modest(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether it comes unasked and says that it has no more bytes than it may."""
+        if headers.keys() & {b"expect", b"transfer-encoding"}:
+            return False
+        declared = headers.get(b"content-length", b"0")
+        return declared.isdigit() and int(declared) <= self._state.settings.max_body_bytes
 
     async def discard(self) -> None:
         """Read the rest of it for as long as it may take."""

@@ -67,7 +67,8 @@ class Guard:
                     raise refusal
                 logs.ABOUT.set(about._replace(key=self._state.keys.check(scope["path"], headers)))
             except Problem:
-                await body.discard()  # or the connection would have to end with the answer
+                if body.modest(headers):
+                    await body.discard()  # or the connection would have to end with the answer
                 raise
             whole = await body.collect(headers.get(b"content-length", b""))
             crowd = self._state.crowd(scope["method"], endpoint)

@@ -111,15 +111,15 @@ class Keys:
             state = _state(self._path)
             if state == self._seen:
                 return
-            self._seen = state
             self._keys = read(self._path)
+            self._seen = state  # not before: what hindered it may be gone at the next call
         except (OSError, WrongKeys) as error:
             if str(error) != self._fault:
                 log.error("the keys stay as they were: %s", error)
             self._fault = str(error)
         else:
             self._fault = ""
-            log.info("%s", self.told())
+            log.log(logging.INFO if self._keys else logging.WARNING, "%s", self.told())
 
 
 def read(path: Path) -> tuple[Key, ...]:

@@ -126,6 +126,9 @@ class Protocol(HttpToolsProtocol):
         if self._head_timer is None and self._answered():
             self._wait_for_head(self.head_seconds)  # for the rest of it
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nothing: the request is answered as if it asked for none, and whoever likes could fill the log."""
+
     def on_message_begin(self) -> None:
         """A head begins."""
         self._head = 0

@@ -5,14 +5,13 @@ import contextlib
 import logging
 import math
 import os
-import signal
 import socket
 import time
 from collections.abc import Generator
 
 import uvicorn
 
-from service import connections, listening
+from service import connections, listening, signals
 from service.app import create_app
 from service.connections import Connections
 from service.metrics import Shared
@@ -47,9 +46,7 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Signals are handled by `stop`."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
+        signals.stop_by(self.stop)
         yield
 
     def stop(self) -> None:
@@ -106,7 +103,4 @@ class Server(uvicorn.Server):
         await self.state.library.scanned.wait()
         shelf = self.state.library.shelf
         loaded = [f"{name} {max(versions)}" for name in shelf.names() if (versions := shelf.loaded(name))]
-        for task, name in self.state.settings.defaults.items():
-            if not shelf.loaded(name):
-                log.warning("%s has no model to answer calls that name none: %s is not loaded", task, name)
         self.greet(f"Models on {self.state.library.device()}: {', '.join(loaded) or 'none'}")

@@ -157,6 +157,13 @@ class Settings(BaseSettings):
     cors_origins: str = ""
     """Sites whose pages may call from a browser, such as `https://a.example,https://b.example`; `*`: all of them."""
 
+    @field_validator("models")
+    @classmethod
+    def _are_folders(cls, models: str) -> str:
+        if not models.strip(os.pathsep):
+            raise ValueError("it names no folder")
+        return models
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, origins: str) -> str:

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from service import listening, metrics
+from service import listening, metrics, signals
 from service.metrics import Metrics, Shared
 from service.settings import Settings, variable
 
@@ -102,14 +102,12 @@ class Supervisor:
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
+        signals.stop_by(self.stop)
         listening.reserve(self._port)
         first = [listening.share(self._port) for _ in range(self._settings.processes)]
         for sock in (sock for sockets in first for sock in sockets):
             sock.listen(listening.BACKLOG)  # from now on nobody is refused
-        measuring = loop.create_task(metrics.keep(self._metrics.measure_process))
+        measuring = asyncio.get_running_loop().create_task(metrics.keep(self._metrics.measure_process))
         await asyncio.gather(*(self._keep(place, sockets) for place, sockets in zip(self._places, first, strict=True)))
         measuring.cancel()
         return self._code

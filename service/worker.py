@@ -10,13 +10,12 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import Generator
 from pathlib import Path
 
-from service import logs, metrics
+from service import logs, metrics, signals
 from service import settings as configuration
 from service.metrics import Shared
 from service.server import Server
@@ -47,10 +46,8 @@ class Worker(Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Whoever signals every process of the service and not the parent alone means the same by it."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.drain)
-        loop.add_reader(self._control, self._let_go)
+        signals.stop_by(self.drain)
+        asyncio.get_running_loop().add_reader(self._control, self._let_go)
         yield
 
     def greet(self, models: str) -> None:

@@ -13,6 +13,9 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,10 @@ PACE_STEPS = 20
 """Steps that are timed before a budget in seconds becomes a number of steps."""
 PREPARE = -2
 """Numbers the draws of `Learner.prepare` as a step's number does those of a step; -1 are those of a fresh learner."""
+
+
+Each = Callable[[Callable[[str], dict[str, Tensor]], Iterable[str]], Iterable[dict[str, Tensor]]]
+"""Calls the function with every name."""
 
 
 class Diverged(Exception):
@@ -125,7 +132,7 @@ def train(
     saved = started = time.monotonic()
     before, paced = run.seconds, not budget or run.step >= PACE_STEPS
     bar = tqdm(total=run.steps, initial=run.step, unit="step", disable=quiet, smoothing=0.05)
-    with bar:
+    with bar, _phases(learner, len(optimizers)) as each:
         while run.step < run.steps:
             if stop is not None and stop.is_set():
                 _save(folder / CHECKPOINT, learner, optimizers, run)
@@ -134,7 +141,7 @@ def train(
             for name, optimizer in optimizers.items():
                 for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
                     group["lr"] = rate * _schedule(run.step, run.steps, settings.warmup_steps, settings.final_rate)
-            run.rows.append(_step(learner, optimizers, run.step, progress))
+            run.rows.append(_step(learner, optimizers, each, run.step, progress))
             _average(learner, run, settings.ema)
             run.step += 1
             now = time.monotonic()
@@ -215,21 +222,38 @@ def seed(run_seed: int, step: int) -> None:
     torch.manual_seed(int.from_bytes(mixed[:8], "big") >> 1)
 
 
+@contextmanager
+def _phases(learner: Learner[Any], count: int) -> Generator[Each]:
+    """Phases one after the other or, where they share nothing, at the same time, each with its share of the threads.
+
+    A step of small convolutions gains more from that than from threads within each.
+    """
+    threads = torch.get_num_threads()
+    together = min(count, threads)
+    if together == 1 or not learner.independent or learner.device.type != "cpu":
+        yield map
+        return
+    with ThreadPoolExecutor(together, initializer=torch.set_num_threads, initargs=(-(-threads // count),)) as pool:
+        yield pool.map
+
+
 def _step(
-    learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer], step: int, progress: float
+    learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer], each: Each, step: int, progress: float
 ) -> dict[str, float]:
     seed(learner.settings.seed, step)
     batch = learner.draw()
-    figures: dict[str, Tensor] = {}
-    for phase, optimizer in optimizers.items():
+
+    def go(phase: str) -> dict[str, Tensor]:
+        optimizer = optimizers[phase]
         losses = learner.losses(phase, batch, progress)
         optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
         owned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         losses["gradient"] = torch.nn.utils.clip_grad_norm_(owned, learner.settings.clip_norm)
         optimizer.step()
-        figures |= {f"{phase}/{name}": value.detach() for name, value in losses.items()}
-    found = {name: float(value) for name, value in figures.items()}
+        return {f"{phase}/{name}": value.detach() for name, value in losses.items()}
+
+    found = {name: float(value) for figures in each(go, optimizers) for name, value in figures.items()}
     for name, value in found.items():
         if not math.isfinite(value):
             raise Diverged(f"{name} is {value} at step {step}; try a lower learning_rate")

@@ -119,14 +119,19 @@ async def infer(request: Request) -> Response:
 )
 async def index(request: Request) -> Response:
     """Every graph of every version: READY, or UNAVAILABLE with the reason. Of a version that is refused only its name
-    is known.
+    is known. One that is READY has a reason if its files are damaged by now.
     """
     shelf = call.state(request).library.shelf
     entries: list[dict[str, Any]] = []
     for name in shelf.names():
         for number, model in sorted(shelf.loaded(name).items()):
             entries += [
-                {"name": f"{name}.{graph}", "version": str(number), "state": "READY", "reason": ""}
+                {
+                    "name": f"{name}.{graph}",
+                    "version": str(number),
+                    "state": "READY",
+                    "reason": shelf.reason(name, number) or "",
+                }
                 for graph in model.sessions
             ]
         entries += [

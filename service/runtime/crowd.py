@@ -13,9 +13,11 @@ BURST, ROUNDS = 6, 4
 INSTANT = 0.02
 """Seconds. Calls that are all done in so short a time are not too many."""
 CALM = 1.0
-"""Seconds without a refusal after which there is no longer too much to do; refused callers are told to wait as long."""
+"""Seconds after which there is no longer too much to do; refused callers are told to wait as long."""
 RECENT = 16
-"""Calls by which the pace is known."""
+"""Calls by which the pace is known, and which share of them is refused."""
+MOST = 0.5
+"""Share of refusals below which they do not go on for their own sake."""
 
 
 class Crowd:
@@ -23,8 +25,8 @@ class Crowd:
 
     A burst of calls is let in, as many as are done in `seconds`. One call more, and more is asked than can be done:
     every caller at the end of a full queue would wait for all of it, for as long as that lasts. So from then on one
-    call waits, and others are refused at once, until a second has passed without a refusal. Callers who wait for their
-    answers before they ask again never bring that about, unless there are too many of them.
+    call waits, and others are refused at once, until that has not been so, or not for most calls, for a second. Callers
+    who wait for their answers before they ask again never bring it about, unless there are too many of them.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class Crowd:
         """How many of them need a thread for the time being, and have it or wait for it."""
         self._pace = 0.0
         """Seconds from the end of one call to the next, as long as there are any."""
+        self._refused = 0.0
+        """Share of refusals among calls that were refused or done."""
         self._last = self._calm = now()
         """When a call was done, or the first of those in work came; until when there is too much to do."""
 
@@ -47,13 +51,17 @@ class Crowd:
             Overloaded: it is not.
         """
         now = self._now()
+        on_loop, together, passed = self.calls - self._in_threads, self.calls * self._pace, now - self._last
+        longer = passed > together  # than all of them should take: it tells more of a burst than calls before it do
         burst = max(BURST, ROUNDS * self._at_once)
-        # What has been in work for longer than others took tells more of a burst than they do.
-        full = self.calls >= burst and self.calls * max(self._pace, now - self._last) > self._seconds
-        waiting = self.calls - self._in_threads > self._at_once or self.calls >= max(self._at_once + 1, self._threads)
-        crowded = now < self._calm and waiting and self.calls * self._pace > INSTANT
+        many = on_loop >= burst or self.calls >= max(burst, self._threads)
+        waiting = on_loop > self._at_once or self.calls >= max(self._at_once + 1, self._threads)
+        full = many and (self.calls * passed if longer else together) > self._seconds
+        crowded = now < self._calm and waiting and together > INSTANT
         if full or crowded:
-            if full or self._last >= self._calm - CALM:  # long calls alone, of which none is done, crowd nobody out
+            self._refused += (1 - self._refused) / RECENT
+            # Not where most are answered, nor for long calls of which none is done.
+            if full or (self._refused > MOST and self._last >= self._calm - CALM):
                 self._calm = now + CALM
             raise Overloaded("More calls come in than can be answered.", setting="HARMONIUM_QUEUE_SECONDS")
         self.add()
@@ -70,6 +78,7 @@ class Crowd:
         self.calls -= 1
         if done:
             now = self._now()
+            self._refused -= self._refused / RECENT
             self._pace += (now - self._last - self._pace) / RECENT
             self._last = now
 

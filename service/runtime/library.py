@@ -25,7 +25,7 @@ from service.settings import Settings
 
 log = logging.getLogger("service.library")
 
-Signature = tuple[tuple[str, int, int, int], ...]
+Signature = tuple[tuple[str, int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Shelf:
     """All that one scan found, by name and number."""
 
     found: Mapping[str, Mapping[int, Found]] = field(default_factory=dict[str, Mapping[int, Found]])
+    unreadable: Mapping[Path, str] = field(default_factory=dict[Path, str])
+    """Folders that could not be listed, and why: what was loaded from them serves on."""
 
     def loaded(self, name: str) -> dict[int, Model]:
         """The versions of a model that are served."""
@@ -71,7 +73,11 @@ class Shelf:
 
     def reason(self, name: str, number: int) -> str | None:
         """Why a loaded version's folder could not be loaded again."""
-        return self.found[name][number].reason
+        entry = self.found[name][number]
+        lost = (
+            f"{path} cannot be read: {why}" for path, why in self.unreadable.items() if path in entry.folder.parents
+        )
+        return next(lost, entry.reason)
 
     def state(self, name: str, number: int) -> str:
         """`live` is the version that calls get, `loaded` can be asked for; others are `refused` or `unloaded`."""
@@ -104,7 +110,9 @@ class Library:
         self._changed = False
         """Whether the scan before loaded or dropped anything."""
         self._told: set[str] = set()
-        """Reasons for the CPU, and of folders that cannot be read, that have been logged."""
+        """Reasons for the CPU that have been logged."""
+        self._faults: set[str] = set()
+        """What was wrong with the folders and with readiness when that was last told."""
         self.scanned = asyncio.Event()
         """Set once the folders have been looked at for the first time."""
         self._scanning = asyncio.Lock()
@@ -117,7 +125,7 @@ class Library:
         """
         log.info("an operator loads %s", name)
         self._withdrawn.remove(name)
-        await asyncio.shield(self._renew())  # a caller that leaves ends no scan
+        await asyncio.shield(self._renew(name))  # a caller that leaves ends no scan
         self.resolve(name, None)
 
     async def unload(self, name: str) -> None:
@@ -132,10 +140,26 @@ class Library:
         self._withdrawn.add(name)
         await asyncio.shield(self._renew())
 
-    async def _renew(self) -> None:
+    async def _renew(self, again: str | None = None) -> None:
         async with self._scanning:
-            self.shelf = await asyncio.to_thread(self.scan)
+            before, self.shelf = self.shelf, await asyncio.to_thread(self.scan, again)
             self.scanned.set()
+            self._tell(before)
+
+    def _tell(self, before: Shelf) -> None:
+        """What is no longer served since the shelf `before`, and what has become wrong with it."""
+        for name in before.names():
+            for number in before.loaded(name).keys() - self.shelf.found.get(name, {}).keys():
+                log.warning("dropped %s version %d: its folder is gone", name, number)
+        faults = {f"not ready: {reason}" for reason in self.unready()} | {
+            f"{path} cannot be read: {reason}" for path, reason in self.shelf.unreadable.items()
+        }
+        for task, name in self._settings.defaults.items():
+            if not self.shelf.loaded(name):
+                faults.add(f"{task} has no model to answer calls that name none: {name} is not loaded")
+        for fault in sorted(faults - self._faults):
+            log.warning("%s", fault)
+        self._faults = faults
 
     async def keep_current(self) -> None:
         """Scan again and again until cancelled."""
@@ -150,8 +174,10 @@ class Library:
                 told = fault
             await asyncio.sleep(self._settings.scan_seconds)
 
-    def scan(self) -> Shelf:
+    def scan(self, again: str | None = None) -> Shelf:
         """Look at every folder and load what is new. Blocks; the current state is not touched.
+
+        Versions of the model `again` that were refused are tried once more.
 
         Room goes to the greatest version of each name that can be served, those of the default models first, then
         to the others. While a version is loaded, those that it displaces are still in memory.
@@ -159,42 +185,50 @@ class Library:
         if self._changed:  # what the scan before dropped is free by now, and so is what loading took
             give_back()
         folders = self._store.find()
-        for path, reason in self._store.unreadable().items():
-            if (said := f"{path} cannot be read: {reason}") not in self._told:
-                self._told.add(said)
-                log.warning("%s", said)
+        unreadable = self._store.unreadable()
+        lost: set[Path] = set()
+        for path in unreadable:
             for name, number, entry in self.shelf.entries():
                 if path in entry.folder.parents:  # a disk that fails has lost no version: what is loaded serves on
                     folders.setdefault(name, {}).setdefault(number, entry.folder)
+                    lost.add(entry.folder)
         room = Room(self._settings.model_bytes)
         found: dict[str, dict[int, Found]] = {
             name: {number: Found(path, (), UNLOADED, 0) for number, path in folders.pop(name).items()}
             for name in self._withdrawn.names() & folders.keys()
         }
+
+        def look(name: str, number: int) -> Found:
+            path, known = folders[name][number], self.shelf.found.get(name, {}).get(number)
+            if known is not None and path in lost:
+                room.take(known.cost)
+                return known
+            return self._look(name, number, path, room, retry=name == again)
+
         others: list[tuple[str, int]] = []
         defaults = self._settings.defaults.values()
         for name in sorted(folders, key=lambda name: (name not in defaults, name)):
             found[name] = {}
             numbers = iter(sorted(folders[name], reverse=True))
             for number in numbers:
-                found[name][number] = self._look(name, number, folders[name][number], room)
+                found[name][number] = look(name, number)
                 if isinstance(found[name][number].outcome, Model):
                     break
             others += [(name, number) for number in numbers]
         for name, number in others:
-            found[name][number] = self._look(name, number, folders[name][number], room)
-        shelf = Shelf(found)
+            found[name][number] = look(name, number)
+        shelf = Shelf(found, unreadable)
         self._changed = set(shelf.models()) != set(self.shelf.models())
         return shelf
 
-    def _look(self, name: str, number: int, path: Path, room: "Room") -> Found:
-        signature = _signature(path)
+    def _look(self, name: str, number: int, path: Path, room: Room, *, retry: bool) -> Found:
         known = self.shelf.found.get(name, {}).get(number)
+        signature = _signature(path)
         loaded = known.outcome if known and isinstance(known.outcome, Model) else None
         same = known is not None and known.signature == signature
-        if known is not None and same and isinstance(known.outcome, Refused) and not known.outcome.for_now:
+        if known is not None and same and isinstance(known.outcome, Refused) and not (known.outcome.for_now or retry):
             return known
-        fresh = COST * sum(size for _, size, _, _ in signature)
+        fresh = COST * sum(size for _, size, *_ in signature)
         kept = known.cost if known is not None and loaded else 0
         cost = kept if same and loaded else max(fresh, kept)
         if not room.take(cost):
@@ -313,9 +347,9 @@ class Library:
 
 
 def _signature(folder: Path) -> Signature:
-    """Changes whenever a hashed file of the version does."""
+    """Changes whenever a hashed file of the version does, or who may read it."""
     try:
         entries = sorted((path.name, path.stat()) for path in folder.iterdir() if path.name not in PROSE)
     except OSError:
         return ()
-    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in entries)
+    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) for name, stat in entries)

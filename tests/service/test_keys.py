@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from service.keys import Keys, WrongKeys, read, scope_of
-from tests.service.conftest import refused, serving
+from service.problems import KeyWrong
+from tests.service.conftest import parsed, raw, refused, serving
 
 APP, OPS, OLD = "a" * 40, "b" * 40, "c" * 40
 
@@ -84,6 +85,18 @@ def test_a_body_is_not_read_before_the_key(client: httpx.Client) -> None:
     refused(answer, 401, "key-missing")
 
 
+@pytest.mark.parametrize(
+    "more", ["content-length: 999999999999", "content-length: 9\r\nexpect: 100-continue"], ids=["large", "asks first"]
+)
+def test_without_a_key_no_body_is_waited_for_that_may_not_be_or_asks_first(zoo: Path, keys: Path, more: str) -> None:
+    with serving(zoo, keys=str(keys), body_seconds=3600) as (server, _):
+        head = f"POST /v1/denoise HTTP/1.1\r\nhost: a\r\ncontent-type: image/png\r\n{more}\r\n\r\n"
+        with raw(server.port, head.encode()) as connection:
+            answer = parsed(connection)
+            refused(answer, 401, "key-missing")
+            assert answer.headers["connection"] == "close"
+
+
 def test_only_who_may_administrate_does(client: httpx.Client) -> None:
     answer = client.post("/v2/repository/index", headers=bearer(APP))
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/scope-missing")
@@ -125,6 +138,20 @@ def test_a_file_that_breaks_leaves_the_keys_as_they_were(
     write(keys, line("new", "infer", "d" * 40))
     assert client.get("/v1/models", headers=bearer("d" * 40)).status_code == 200
     refused(client.get("/v1/models", headers=bearer(APP)), 401, "key-wrong")
+
+
+def test_keys_that_could_not_be_read_for_a_while_count_as_soon_as_they_can(keys: Path) -> None:
+    found = Keys(keys)
+    old = keys.rename(keys.with_name("old"))
+    write(new := keys.with_name("new"), line("new", "infer", "d" * 40))
+    keys.symlink_to(keys)  # not even root can read that
+    headers = {b"x-api-key": ("d" * 40).encode()}
+    with pytest.raises(KeyWrong):
+        found.check("/v1/models", headers)
+    for name, target in (("new", new), ("app", old)):
+        keys.unlink()
+        keys.symlink_to(target)
+        assert found.check("/v1/models", headers | ({} if name == "new" else {b"x-api-key": APP.encode()})) == name
 
 
 SECRET = "5ec2e7" * 10 + "0000"

@@ -18,7 +18,7 @@ from tests.processes import environment, running
 from tests.service.conftest import encoded
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_accepted_request_is_finished_before_the_exit(zoo: Path, tmp_path: Path, number: signal.Signals) -> None:
     with running(zoo, tmp_path) as service:
         process, port = service.process, service.port

@@ -36,12 +36,14 @@ def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch) -> No
 def test_wrong_values_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARMONIUM_MAX_USERS", "0")
     monkeypatch.setenv("HARMONIUM_DEVICE", "gpu")
+    monkeypatch.setenv("HARMONIUM_MODELS", os.pathsep)
     with pytest.raises(WrongSetting) as caught:
         settings.read()
     sentences = sorted(str(caught.value).removesuffix(".").split(". "))
     assert [sentence.partition(", but ")[0] for sentence in sentences] == [
         "HARMONIUM_DEVICE is 'gpu'",
         "HARMONIUM_MAX_USERS is '0'",
+        f"HARMONIUM_MODELS is '{os.pathsep}'",
     ]
     assert all(sentence.partition(", but ")[2] for sentence in sentences)
 

@@ -22,6 +22,7 @@ class ColourAndGrey(Learner[UNetSettingsT]):
     """Grey pictures have a network of their own: in three equal channels their noise would look like detail."""
 
     family = "denoising-autoencoder"
+    independent = True
 
     def __init__(self, settings: UNetSettingsT, data: Photographs, *, told: bool) -> None:
         """`told` is whether the networks take sigma."""

@@ -41,6 +41,8 @@ class Learner(nn.Module, ABC, Generic[SettingsT]):
     """
 
     family: ClassVar[str]
+    independent: ClassVar[bool] = False
+    """Whether its phases share no weights and draw nothing: they may run at the same time."""
     ablations: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     """Settings under which the graphs leave out a part of the model, by the name of what is left."""
 

@@ -41,13 +41,12 @@ class Bytes(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         if not self.training:
             return in_bytes(values, self.scale, self.zero)
-        if not self.rounding:
-            return values
-        values = values.float()
         # As it lies in memory, channels last; a stride without the factors 2 and 3 meets all channels.
         some = values.detach().movedim(1, -1).flatten()[:: values.numel() // SAMPLED // 6 * 6 + 1]
-        self._follow(*some.aminmax())
-        return torch.fake_quantize_per_tensor_affine(values, self.scale, self.zero.int(), 0, 255)
+        self._follow(*some.float().aminmax())
+        if not self.rounding:
+            return values
+        return torch.fake_quantize_per_tensor_affine(values.float(), self.scale, self.zero.int(), 0, 255)
 
     @torch.no_grad()
     def _follow(self, low: Tensor, high: Tensor) -> None:

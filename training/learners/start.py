@@ -22,7 +22,7 @@ def begin(learner: Learner[Any], folder: Path) -> None:
     stay as they were drawn: with all its channels the network begins as exact as the version is.
 
     Raises:
-        SettingError: a graph is missing, or a weight is, or is larger than its place or has none.
+        SettingError: a graph is missing, or a weight is, or does not fit its place or has none.
     """
     missing = {id(parameter): name for name, parameter in learner.named_parameters()}
     for name, plan in learner.exports().items():

@@ -48,7 +48,7 @@ class UNetSettings(NetworkSettings):
     grey_share: Annotated[float, Field(gt=0, lt=1, description="share of a batch that is grey")] = 0.5
     quantised: Annotated[bool, Field(description="convolutions of the blocks in 8-bit integers")] = False
     rounded_share: Annotated[
-        float, Field(gt=0, le=1, description="last share of a run in which they round: such a step takes twice as long")
+        float, Field(gt=0, le=1, description="last share of a quantised run in which it rounds, which takes longer")
     ] = 1.0
     start: Annotated[
         str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")

@@ -8,6 +8,7 @@ import torch
 
 from tests import tiny
 from tests.processes import ROOT
+from training import loop
 from training.data.photographs import Photographs
 from training.export import export
 from training.learners.dae import Dae, DaeSettings
@@ -232,6 +233,21 @@ def test_with_the_declared_overlap_tiles_show_no_seam(channels: tuple[int, ...],
 
     assert seam(task.overlap) < 5 * SEAM
     assert seam(0) > 5 * SEAM, "it can fail"
+
+
+def test_phases_at_the_same_time_learn_what_they_do_one_after_the_other(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    runs: list[Dae] = []
+    try:
+        for count in (1, 2):  # of three phases then two run at the same time, each in one thread
+            torch.set_num_threads(count)
+            torch.manual_seed(0)
+            runs.append(learner(steps=3))
+            loop.train(runs[-1], tmp_path / str(count), quiet=True)
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(mine, its) for mine, its in zip(runs[0].parameters(), runs[1].parameters(), strict=True))
 
 
 def published(dae: Dae, folder: Path) -> Path:
