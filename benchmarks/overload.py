@@ -27,7 +27,7 @@ from service.runtime.crowd import BURST
 
 CALLERS = BURST
 """As many as are all let in."""
-ALONE = 50
+ALONE = 200
 """Calls one after the other."""
 FULL_SECONDS = 5.0
 MOST_CONNECTIONS = 5000
