@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from training.export import HALF
 from training.learners.learner import Learner
+from training.learners.operators import from_steps
 from training.settings import SettingError
+
+STEPS = ".steps"
 
 
 def begin(learner: Learner[Any], folder: Path) -> None:
@@ -65,7 +68,11 @@ def _weights(path: Path) -> dict[str, Tensor]:
         graph = onnx.load(path).graph
     except Exception as error:  # protobuf's decoding error is no public class
         raise SettingError(f"start={path.parent}: {path.name} cannot be read: {error}") from error
-    return {
+    stored = {
         tensor.name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer
     }
+    for name in [name for name in stored if name.endswith(STEPS)]:  # of a convolution in integers
+        layer = name.removesuffix(STEPS)
+        stored[f"{layer}.weight"] = from_steps(stored[name], stored[f"{layer}.scale"])
+    return stored

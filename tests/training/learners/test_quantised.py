@@ -105,6 +105,29 @@ def test_onnxruntime_runs_the_blocks_in_integers(tmp_path: Path) -> None:
     assert np.array_equal(again, recordings["clean"].outputs["clean"])
 
 
+@pytest.mark.parametrize("quantised", ["true", "false"])
+def test_a_run_can_start_from_integers(tmp_path: Path, quantised: str) -> None:
+    old = tiny.learner("photo-dae", "quantised=true")
+    for phase in ("colour", "grey"):
+        old.losses(phase, old.draw(), 0.0)
+    old.settle()
+    for name, graph in export(old)[0].items():
+        (tmp_path / f"{name}.onnx").write_bytes(graph)
+    torch.manual_seed(1)
+    new = tiny.learner("photo-dae", f"quantised={quantised}", f"start={tmp_path}")
+    new.prepare()
+    new.settle()
+    stored, found = old.state_dict(), new.state_dict()
+    for name, mine in new.named_parameters():
+        layer = name.removesuffix(".weight")
+        if f"{layer}.steps" not in stored:
+            assert torch.equal(mine, stored[name])
+            continue
+        assert torch.equal(mine, stored[f"{layer}.steps"] * stored[f"{layer}.scale"].view(-1, 1, 1, 1))
+        if quantised == "true":
+            assert torch.equal(found[f"{layer}.steps"], stored[f"{layer}.steps"])
+
+
 @pytest.mark.parametrize("learner", [Dae, Restorer])
 def test_a_run_rounds_in_its_last_share_only(learner: type[Dae] | type[Restorer]) -> None:
     made = tiny.learner("photo-dae" if learner is Dae else "photo-restore", "quantised=true", "rounded_share=0.25")
