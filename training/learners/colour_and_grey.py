@@ -50,8 +50,9 @@ class ColourAndGrey(Learner[UNetSettingsT]):
             image = shade + 0.1 * torch.randn(rows, planes, height * multiple, width * multiple)
             return image, *(torch.linspace(0.01, strongest, rows) for strongest in sigma)
 
-        # Rounded to integers, a value between two may fall either way, and moves some pixels a little.
-        tolerance = 1e-2 if self.settings.quantised else 1e-4
+        # Rounded to integers, a value between two may fall either way, and those that it moves with it: as far as
+        # rounding itself moves a picture. Of 15,000 pixels one was .010 off with 64 channels, and all .002 in the mean.
+        tolerance = 2e-2 if self.settings.quantised else 1e-4
         return {
             name: Export(network, [example(planes, *size) for size in SIZES], {"clean": tolerance})
             for name, network, planes in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
