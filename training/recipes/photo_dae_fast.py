@@ -1,7 +1,6 @@
-"""photo-dae-fast: a narrower photo-dae, for half its time.
+"""photo-dae-fast: photo-dae with convolutions in 8-bit integers, trained on from its weights.
 
-It went on from version 4 of photo-dae, which was as narrow and in floats; begin with its own weights, by
---set start=models/zoo/photo-dae-fast/N. From nothing it needs the steps of photo-dae, and its rates.
+Begin with those or its own, by --set start=models/zoo/NAME/N. From nothing it needs the steps of photo-dae, and its rates.
 """
 
 from training.data import free_photographs
