@@ -1,6 +1,6 @@
 """photo-dae-fast: photo-dae with convolutions in 8-bit integers, trained on from its weights.
 
-Begin with those or its own, by --set start=models/zoo/NAME/N. From nothing it needs the steps of photo-dae, and its rates.
+Begin with those or its own, by --set start=models/zoo/NAME/N. From nothing it needs the steps and rates of photo-dae.
 """
 
 from training.data import free_photographs
