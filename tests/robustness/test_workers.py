@@ -73,7 +73,7 @@ def test_the_greeting_is_printed_once_and_tells_the_port_of_all(zoo: Path, tmp_p
 def test_nothing_accepted_is_lost_when_the_service_stops(
     zoo: Path, tmp_path: Path, workers: int, figure: Figure
 ) -> None:
-    with running(zoo, tmp_path, workers=str(workers)) as service:
+    with running(zoo, tmp_path, workers=str(workers), queue_seconds="60") as service:
         with hammering(service.port, calls(service.port), clients=12) as hammer:
             hammer.more(40)
             signalled = time.monotonic()

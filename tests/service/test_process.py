@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,15 @@ from tests.processes import environment, running
 from tests.service.conftest import encoded
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Processes hear SIGHUP also where these tests run under `nohup`, which they would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_accepted_request_is_finished_before_the_exit(zoo: Path, tmp_path: Path, number: signal.Signals) -> None:
     with running(zoo, tmp_path) as service:
