@@ -74,9 +74,7 @@ class Shelf:
     def reason(self, name: str, number: int) -> str | None:
         """Why a loaded version's folder could not be loaded again."""
         entry = self.found[name][number]
-        lost = (
-            f"{path} cannot be read: {why}" for path, why in self.unreadable.items() if path in entry.folder.parents
-        )
+        lost = (reason for path, reason in self.unreadable.items() if path in entry.folder.parents)
         return next(lost, entry.reason)
 
     def state(self, name: str, number: int) -> str:
@@ -151,9 +149,7 @@ class Library:
         for name in before.names():
             for number in before.loaded(name).keys() - self.shelf.found.get(name, {}).keys():
                 log.warning("dropped %s version %d: its folder is gone", name, number)
-        faults = {f"not ready: {reason}" for reason in self.unready()} | {
-            f"{path} cannot be read: {reason}" for path, reason in self.shelf.unreadable.items()
-        }
+        faults = {f"not ready: {reason}" for reason in self.unready()} | set(self.shelf.unreadable.values())
         for task, name in self._settings.defaults.items():
             if not self.shelf.loaded(name):
                 faults.add(f"{task} has no model to answer calls that name none: {name} is not loaded")
@@ -185,7 +181,7 @@ class Library:
         if self._changed:  # what the scan before dropped is free by now, and so is what loading took
             give_back()
         folders = self._store.find()
-        unreadable = self._store.unreadable()
+        unreadable = {path: f"{path} cannot be read: {why}" for path, why in self._store.unreadable().items()}
         lost: set[Path] = set()
         for path in unreadable:
             for name, number, entry in self.shelf.entries():
