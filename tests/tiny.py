@@ -42,7 +42,7 @@ SETTINGS = {
         "latent_size=4",
         "embedding=4",
         "generator_channels=4,4",
-        "discriminator_channels=4,4,4",
+        "discriminator_channels=4,4",
         "batch_size=8",
     ],
     "vanilla-generative-adversarial-network": ["latent_size=4", "hidden=8", "judge_hidden=4", "batch_size=8"],

@@ -62,7 +62,7 @@ def test_a_wrong_value_is_named_with_what_would_be_right(pair: str, why: str) ->
     assert why in str(caught.value)
 
 
-@pytest.mark.parametrize("pair", ["generator_channels=1", "generator_channels=1,2,3", "discriminator_channels=1,2"])
+@pytest.mark.parametrize("pair", ["generator_channels=1", "generator_channels=1,2,3", "discriminator_channels=1,2,3"])
 def test_a_list_of_a_fixed_length_keeps_it(pair: str) -> None:
     with pytest.raises(SettingError, match="_channels"):
         GanSettings(steps=1, batch_size=1, learning_rate=1).changed([pair])

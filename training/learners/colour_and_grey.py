@@ -39,7 +39,8 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         self.grey.settle()
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"colour": self.colour.optimizer(self.settings), "grey": self.grey.optimizer(self.settings)}
+        networks = {"colour": self.colour, "grey": self.grey}
+        return {name: networks[name].optimizer(self.settings) for name in self.settings.learn}
 
     def clean_exports(self, *sigma: float) -> dict[str, Export]:
         """The graphs `clean` and `clean_grey`; `sigma` is the strongest noise in 0..1, if they take any."""

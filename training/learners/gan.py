@@ -5,10 +5,8 @@ Goodfellow et al. 2014, with the generator's non-saturating loss, in logits d:
     J_D = mean softplus(-d(x)) + mean softplus(d(G(z)))      (-log D(x) - log(1 - D(G(z))))
     J_G = mean softplus(-d(G(z)))                            (-log D(G(z)))
 
-Convolutions after Radford et al. 2015; the class enters the generator by an embedding and by
-class-conditional batch normalisation (Dumoulin et al. 2017), and the discriminator by projection
-(Miyato and Koyama 2018). The discriminator pays for steep slopes at real pictures:
-R1 = gamma / 2 * |grad_x d(x)|^2 (Mescheder et al. 2018), taken every sixteenth step, times sixteen.
+The discriminator pays for steep slopes at real pictures: R1 = gamma / 2 * |grad_x d(x)|^2
+(Mescheder et al. 2018), taken every sixteenth step, times sixteen. `gan_networks.py` has the networks.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from torch.nn import functional
 
 from models.manifest import Generate
 from training.data.labelled import Pictures
+from training.learners.gan_networks import Discriminator, Generator
 from training.learners.learner import Batch, Export, Learner, Losses
 from training.settings import NetworkSettings
 
@@ -31,81 +30,9 @@ R1_EVERY = 16
 class GanSettings(NetworkSettings):
     latent_size: Annotated[int, Field(ge=1, description="length of the latent vector")] = 128
     embedding: Annotated[int, Field(ge=1, description="length of the generator's class embedding")] = 32
-    generator_channels: Annotated[tuple[int, int], Field(description="at 1/4 and 1/2 of the side")] = (
-        128,
-        64,
-    )
-    discriminator_channels: Annotated[tuple[int, int, int], Field(description="at 1/2, 1/4 and 1/8 of the side")] = (
-        48,
-        96,
-        192,
-    )
+    generator_channels: Annotated[tuple[int, int], Field(description="at 1/4 and 1/2 of the side")] = (128, 64)
+    discriminator_channels: Annotated[tuple[int, int], Field(description="at 1/2 and 1/4 of the side")] = (64, 128)
     r1_gamma: Annotated[float, Field(ge=0, description="weight of the penalty on slopes at real pictures")] = 0.3
-
-
-class ClassNorm(nn.Module):
-    """Batch normalisation whose scale and shift belong to the class."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.scale = nn.Embedding(classes, channels)
-        self.shift = nn.Embedding(classes, channels)
-        nn.init.ones_(self.scale.weight)
-        nn.init.zeros_(self.shift.weight)
-
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        scale, shift = self.scale(label)[:, :, None, None], self.shift(label)[:, :, None, None]
-        return self.norm(x) * scale + shift
-
-
-class Generator(nn.Module):
-    """latent [B,Z] and label int64 [B] -> image [B,C,H,W] in 0..1. H and W are multiples of 4."""
-
-    def __init__(self, settings: GanSettings, classes: int, shape: tuple[int, int, int]) -> None:
-        super().__init__()
-        deep, wide = settings.generator_channels
-        channels, height, width = shape[0], shape[1] // 4, shape[2] // 4
-        self.embedding = nn.Embedding(classes, settings.embedding)
-        self.dense = nn.Linear(settings.latent_size + settings.embedding, deep * height * width)
-        self.first = ClassNorm(deep, classes)
-        self.grow = nn.ConvTranspose2d(deep, wide, 4, stride=2, padding=1)
-        self.second = ClassNorm(wide, classes)
-        self.paint = nn.ConvTranspose2d(wide, channels, 6, stride=2, padding=2)
-        self.smallest = deep, height, width
-
-    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
-        x = self.dense(torch.cat((latent, self.embedding(label)), dim=1)).reshape(-1, *self.smallest)
-        x = self.grow(functional.relu(self.first(x, label)))
-        x = self.paint(functional.relu(self.second(x, label)))
-        return (torch.tanh(x) + 1) / 2
-
-
-class Discriminator(nn.Module):
-    """image [B,C,H,W] in 0..1 and label int64 [B] -> logit [B] that the picture is real."""
-
-    def __init__(self, settings: GanSettings, classes: int, shape: tuple[int, int, int]) -> None:
-        super().__init__()
-        a, b, c = settings.discriminator_channels
-        channels, height, width = shape[0], -(-shape[1] // 8), -(-shape[2] // 8)
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, a, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(a, b, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.2),
-        )
-        self.tail = nn.Sequential(nn.Conv2d(b, c, 3, stride=2, padding=1), nn.LeakyReLU(0.2), nn.Flatten())
-        self.dense = nn.Linear(c * height * width + 1, 128)
-        self.output = nn.Linear(128, 1)
-        self.classes = nn.Embedding(classes, 128)
-
-    def forward(self, image: Tensor, label: Tensor) -> Tensor:
-        x = self.body(image * 2 - 1)
-        # Minibatch standard deviation (Karras et al. 2018): sameness within a batch betrays a collapsed generator.
-        # Where a whole batch agrees, the standard deviation alone has no second derivative, which R1 asks for.
-        spread = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean().expand(len(x), 1)
-        features = functional.leaky_relu(self.dense(torch.cat((self.tail(x), spread), dim=1)), 0.2)
-        return self.output(features)[:, 0] + (features * self.classes(label)).sum(dim=1)
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -141,8 +68,10 @@ class Gan(Learner[GanSettings]):
         super().__init__(settings, data.sha256)
         self.data = data
         self.classes = max(1, len(data.classes))
-        self.generator = Generator(settings, self.classes, data.shape)
-        self.discriminator = Discriminator(settings, self.classes, data.shape)
+        self.generator = Generator(
+            settings.latent_size, settings.embedding, settings.generator_channels, self.classes, data.shape
+        )
+        self.discriminator = Discriminator(settings.discriminator_channels, self.classes, data.shape)
         self.images = torch.from_numpy(data.train.images.copy())
         self.labels = torch.from_numpy(data.train.labels.copy()).long()
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, field_serializer
+from pydantic import Field, ValidationInfo, field_serializer, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -53,6 +53,17 @@ class UNetSettings(NetworkSettings):
     start: Annotated[
         str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")
     ] = None
+    learn: Annotated[
+        tuple[Literal["colour", "grey"], ...],
+        Field(min_length=1, description="networks that learn; the other stays as `start` has it"),
+    ] = ("colour", "grey")
+
+    @field_validator("learn")
+    @classmethod
+    def _has_begun(cls, learn: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(learn)) == 1 and info.data.get("start") is None:
+            raise ValueError("the network that does not learn has to come from a version: set start before")
+        return learn
 
     @field_serializer("start")
     def _without_its_place(self, start: str | None) -> str | None:

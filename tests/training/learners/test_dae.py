@@ -268,6 +268,20 @@ def test_a_run_can_start_from_a_published_version(tmp_path: Path) -> None:
     assert all(torch.equal(mine, its) for mine, its in pairs)
 
 
+def test_one_network_may_learn_and_the_other_stay_as_it_was(tmp_path: Path) -> None:
+    folder = published(learner(batch_size=4), tmp_path)
+    begun, run = (learner(batch_size=4, steps=3, start=str(folder), learn=("grey",)) for _ in range(2))
+    begun.prepare()
+    loop.train(run, tmp_path / "run", quiet=True)
+    for (name, now), before in zip(run.named_parameters(), begun.parameters(), strict=True):
+        assert torch.equal(now, before) == name.startswith("colour."), name
+
+
+def test_a_network_that_neither_learns_nor_begins_anywhere_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"--set learn=.*set start"):
+        RECIPE.settings.changed(["learn=grey"])
+
+
 def test_a_run_with_more_channels_begins_as_exact_as_the_version_it_starts_from(tmp_path: Path) -> None:
     old = learner(channels=(4, 6))
     new = learner(channels=(6, 10), start=str(published(old, tmp_path)))
