@@ -176,7 +176,7 @@ class Metrics:
         self.models = Table(
             Gauge(
                 "harmonium_model_info",
-                "1 for every version of a model: live, loaded or refused.",
+                "1 for every version of a model: live, loaded, unloaded or refused.",
                 ["model", "version", "state", "device"],
                 registry=registry,
                 multiprocess_mode="livemax",

@@ -141,12 +141,12 @@ class Settings(BaseSettings):
     stall_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     """Longest time for which a caller may take nothing of its answer, in seconds; then the connection is closed."""
     leave_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
-    """Time after SIGTERM or SIGINT in which calls are still taken while `/readyz` says 503, in seconds.
+    """Time after SIGTERM, SIGINT or SIGHUP in which calls are still taken while `/readyz` says 503, in seconds.
 
     As long as a load balancer needs to notice. Then the time to drain begins.
     """
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 20
-    """Time for accepted requests to finish after SIGTERM or SIGINT, in seconds."""
+    """Time for accepted requests to finish after SIGTERM, SIGINT or SIGHUP, in seconds."""
     scan_seconds: Annotated[float, Field(ge=0.01, le=3600)] = 2
     """Time between two looks at the model folders, in seconds."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

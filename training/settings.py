@@ -9,6 +9,10 @@ class SettingError(ValueError):
     """A `--set key=value` names no setting, or a value that the setting does not take."""
 
 
+Channels = Annotated[int, Field(ge=1)]
+TwoScales = tuple[Channels, Channels]
+
+
 class Settings(BaseModel):
     """Numbers that decide a run. Written into the manifest as they are."""
 

@@ -42,14 +42,14 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         networks = {"colour": self.colour, "grey": self.grey}
         return {name: networks[name].optimizer(self.settings) for name in self.settings.learn}
 
-    def clean_exports(self, *sigma: float) -> dict[str, Export]:
-        """The graphs `clean` and `clean_grey`; `sigma` is the strongest noise in 0..1, if they take any."""
+    def clean_exports(self, sigma: float | None = None) -> dict[str, Export]:
+        """The graphs `clean` and `clean_grey`; `sigma` is the strongest noise in 0..1 that they may be told."""
         multiple = self.settings.multiple
 
         def example(planes: int, rows: int, height: int, width: int) -> Batch:
             shade = torch.linspace(0.2, 0.8, width * multiple)
             image = shade + 0.1 * torch.randn(rows, planes, height * multiple, width * multiple)
-            return image, *(torch.linspace(0.01, strongest, rows) for strongest in sigma)
+            return (image,) if sigma is None else (image, torch.linspace(0.01, sigma, rows))
 
         # Rounded to integers, a value between two may fall either way, and those that it moves with it: as far as
         # rounding itself moves a picture. Of 15,000 pixels one was .010 off with 64 channels, and all .002 in the mean.
@@ -59,9 +59,9 @@ class ColourAndGrey(Learner[UNetSettingsT]):
             for name, network, planes in (("clean", self.colour, 3), ("clean_grey", self.grey, 1))
         }
 
-    def size_facts(self, noise: float, *sigma: float) -> dict[str, int]:
-        """What the manifest says of sizes; `noise` and `sigma`, if the networks take any, are the strongest."""
+    def size_facts(self, noise: float, sigma: float | None = None) -> dict[str, int]:
+        """What the manifest says of sizes; `noise` is the strongest in pictures, `sigma` what the networks are told."""
         multiple = self.settings.multiple
-        told = torch.tensor(sigma, device=self.device) if sigma else None
+        told = None if sigma is None else torch.tensor([sigma], device=self.device)
         overlaps = [network.in_floats().overlap(multiple, noise, told) for network in (self.colour, self.grey)]
         return {"channels": 3, "size_multiple": multiple, "overlap": max(overlaps)}

@@ -1,11 +1,11 @@
-"""A class-conditional deep convolutional GAN.
+"""A class-conditional convolutional GAN.
 
 Goodfellow et al. 2014, with the generator's non-saturating loss, in logits d:
 
     J_D = mean softplus(-d(x)) + mean softplus(d(G(z)))      (-log D(x) - log(1 - D(G(z))))
     J_G = mean softplus(-d(G(z)))                            (-log D(G(z)))
 
-The discriminator pays for steep slopes at real pictures: R1 = gamma / 2 * |grad_x d(x)|^2
+The discriminator pays for steep slopes at real pictures, R1 = gamma / 2 * |grad_x d(x)|^2 with x counted in -1..1
 (Mescheder et al. 2018), taken every sixteenth step, times sixteen. `gan_networks.py` has the networks.
 """
 
@@ -22,16 +22,18 @@ from models.manifest import Generate
 from training.data.labelled import Pictures
 from training.learners.gan_networks import Discriminator, Generator
 from training.learners.learner import Batch, Export, Learner, Losses
-from training.settings import NetworkSettings
+from training.settings import NetworkSettings, TwoScales
 
 R1_EVERY = 16
+SETTLED = 10_000
+"""Pictures that the normalisation's statistics are taken from."""
 
 
 class GanSettings(NetworkSettings):
     latent_size: Annotated[int, Field(ge=1, description="length of the latent vector")] = 128
     embedding: Annotated[int, Field(ge=1, description="length of the generator's class embedding")] = 32
-    generator_channels: Annotated[tuple[int, int], Field(description="at 1/4 and 1/2 of the side")] = (128, 64)
-    discriminator_channels: Annotated[tuple[int, int], Field(description="at 1/2 and 1/4 of the side")] = (64, 128)
+    generator_channels: Annotated[TwoScales, Field(description="at 1/4 and 1/2 of the side")] = (128, 64)
+    discriminator_channels: Annotated[TwoScales, Field(description="at 1/2 and 1/4 of the side")] = (64, 128)
     r1_gamma: Annotated[float, Field(ge=0, description="weight of the penalty on slopes at real pictures")] = 0.3
 
 
@@ -120,9 +122,9 @@ class Gan(Learner[GanSettings]):
             norm.reset_running_stats()
             norm.momentum = None  # a plain mean over the batches that follow
         self.generator.train()
-        for _ in range(20):
-            label = torch.randint(self.classes, (500,), device=self.device)
-            self.generator(torch.randn(500, self.settings.latent_size, device=self.device), label)
+        for _ in range(-(-SETTLED // self.settings.batch_size)):
+            _, label, latent = self.draw()
+            self.generator(latent, label)
         for norm, value in zip(norms, momentum, strict=True):
             norm.momentum = value
 

@@ -5,6 +5,8 @@ Full size is only shuffled to and from: on a processor most of the time would go
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,7 +15,7 @@ Shape = tuple[int, int, int]
 
 
 class SelfModulation(nn.Module):
-    """Batch normalisation whose scale and shift follow from the style: latent and class (Chen et al. 2019)."""
+    """Batch normalisation whose scale and shift follow from the style: latent and class (Chen et al. 2019); ReLU."""
 
     def __init__(self, channels: int, style: int) -> None:
         super().__init__()
@@ -40,27 +42,40 @@ class GeneratorBlock(nn.Module):
         return x + self.second(self.between(self.first(self.before(x, style)), style))
 
 
+class Twice(nn.Module):
+    """[B,C,H,W] -> [B,D,2H,2W]: a modulated convolution, whose channels become 2x2 pixels."""
+
+    def __init__(self, channels: int, out: int, window: int, style: int) -> None:
+        super().__init__()
+        self.modulation = SelfModulation(channels, style)
+        self.convolution = nn.Conv2d(channels, 4 * out, window, padding=window // 2)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        return functional.pixel_shuffle(self.convolution(self.modulation(x, style)), 2)
+
+
 class Generator(nn.Module):
-    """latent [B,Z] and label int64 [B] -> image [B,C,H,W] in 0..1. H and W are multiples of 4."""
+    """latent [B,Z] and label int64 [B] -> image [B,C,H,W] in 0..1. H and W are multiples of 4.
+
+    `channels` are those at a quarter and at half of the side.
+    """
 
     def __init__(self, latent_size: int, embedding: int, channels: tuple[int, int], classes: int, shape: Shape) -> None:
         super().__init__()
-        deep, wide = channels
+        coarse, fine = channels
         style = latent_size + embedding
-        self.smallest = deep, shape[1] // 4, shape[2] // 4
+        self.begin_shape = coarse, shape[1] // 4, shape[2] // 4
         self.embedding = nn.Embedding(classes, embedding)
-        self.dense = nn.Linear(style, deep * self.smallest[1] * self.smallest[2])
-        self.deep, self.leave = GeneratorBlock(deep, style), SelfModulation(deep, style)
-        self.grow = nn.Conv2d(deep, 4 * wide, 1)
-        self.wide, self.finish = GeneratorBlock(wide, style), SelfModulation(wide, style)
-        self.paint = nn.Conv2d(wide, 4 * shape[0], 3, padding=1)
+        self.dense = nn.Linear(style, math.prod(self.begin_shape))
+        self.coarse, self.grow = GeneratorBlock(coarse, style), Twice(coarse, fine, 1, style)
+        self.fine, self.paint = GeneratorBlock(fine, style), Twice(fine, shape[0], 3, style)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         style = torch.cat((latent, self.embedding(label)), dim=1)
-        x = self.dense(style).reshape(-1, *self.smallest).contiguous(memory_format=torch.channels_last)
-        x = functional.pixel_shuffle(self.grow(self.leave(self.deep(x, style), style)), 2)
-        x = functional.pixel_shuffle(self.paint(self.finish(self.wide(x, style), style)), 2)
+        x = self.dense(style).reshape(-1, *self.begin_shape).contiguous(memory_format=torch.channels_last)
+        x = self.grow(self.coarse(x, style), style)
+        x = self.paint(self.fine(x, style), style)
         return (torch.tanh(x) + 1) / 2
 
 
@@ -78,28 +93,28 @@ class DiscriminatorBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """image [B,C,H,W] in 0..1 and label int64 [B] -> logit [B] that the picture is real. H and W as above.
+    """image [B,C,H,W] in 0..1 and label int64 [B] -> logit [B] that the picture is real. H and W are multiples of 4.
 
-    The class enters by projection (Miyato and Koyama 2018).
+    `channels` are those at half and at a quarter of the side. The class enters by projection (Miyato and Koyama 2018).
     """
 
     FEATURES = 256
 
     def __init__(self, channels: tuple[int, int], classes: int, shape: Shape) -> None:
         super().__init__()
-        wide, deep = channels
-        self.head = nn.Conv2d(4 * shape[0], wide, 3, padding=1)
-        self.wide, self.shrink = DiscriminatorBlock(wide), nn.Conv2d(wide, deep, 1)
-        self.deep = DiscriminatorBlock(deep)
-        self.dense = nn.Linear(deep * (shape[1] // 4) * (shape[2] // 4) + 1, self.FEATURES)
+        fine, coarse = channels
+        self.head = nn.Conv2d(4 * shape[0], fine, 3, padding=1)
+        self.fine, self.shrink = DiscriminatorBlock(fine), nn.Conv2d(fine, coarse, 1)
+        self.coarse = DiscriminatorBlock(coarse)
+        self.dense = nn.Linear(coarse * (shape[1] // 4) * (shape[2] // 4) + 1, self.FEATURES)
         self.output = nn.Linear(self.FEATURES, 1)
         self.classes = nn.Embedding(classes, self.FEATURES)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
         x = functional.pixel_unshuffle(image * 2 - 1, 2).contiguous(memory_format=torch.channels_last)
-        x = functional.avg_pool2d(_leaky(self.wide(self.head(x))), 2)
-        x = _leaky(self.deep(self.shrink(x)))
+        x = functional.avg_pool2d(_leaky(self.fine(self.head(x))), 2)
+        x = _leaky(self.coarse(self.shrink(x)))
         # Minibatch standard deviation (Karras et al. 2018): sameness within a batch betrays a collapsed generator.
         # Where a whole batch agrees, the standard deviation alone has no second derivative, which R1 asks for.
         spread = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean().expand(len(x), 1)

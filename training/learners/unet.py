@@ -20,7 +20,7 @@ from torch.nn import functional
 from training.learners.learner import Losses
 from training.learners.muon import Muon
 from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv
-from training.settings import NetworkSettings
+from training.settings import Channels, NetworkSettings
 
 FAINT = 0.1
 """Levels of 255: a crop that is as near as this counts as restored."""
@@ -33,7 +33,7 @@ class UNetSettings(NetworkSettings):
 
     batch_size: Annotated[int, Field(ge=2, description="crops a step, in colour and grey")]
     channels: Annotated[
-        tuple[int, ...], Field(min_length=1, max_length=4, description="of each scale, fine to coarse")
+        tuple[Channels, ...], Field(min_length=1, max_length=4, description="of each scale, fine to coarse")
     ] = (
         32,
         64,
@@ -55,7 +55,7 @@ class UNetSettings(NetworkSettings):
     ] = None
     learn: Annotated[
         tuple[Literal["colour", "grey"], ...],
-        Field(min_length=1, description="networks that learn; the other stays as `start` has it"),
+        Field(min_length=1, description="networks that learn; the other stays as in `start`, an estimator does not"),
     ] = ("colour", "grey")
 
     @field_validator("learn")
@@ -63,6 +63,8 @@ class UNetSettings(NetworkSettings):
     def _has_begun(cls, learn: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if len(set(learn)) == 1 and info.data.get("start") is None:
             raise ValueError("the network that does not learn has to come from a version: set start before")
+        if len(set(learn)) == 1 and info.data.get("quantised"):
+            raise ValueError("ranges in integers are learnt in training: leave quantised out, or learn both")
         return learn
 
     @field_serializer("start")

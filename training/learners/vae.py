@@ -23,7 +23,7 @@ from models.manifest import Encode, Generate
 from training.data.labelled import Images, Pictures
 from training.learners.learner import Batch, Export, Learner, Losses
 from training.metrics import latents
-from training.settings import NetworkSettings
+from training.settings import NetworkSettings, TwoScales
 
 MOST_LOOKED_AT = 10_000
 """Pictures from which directions are taken."""
@@ -31,7 +31,7 @@ MOST_LOOKED_AT = 10_000
 
 class VaeSettings(NetworkSettings):
     latent_size: Annotated[int, Field(ge=1, description="length of the code")] = 24
-    channels: Annotated[tuple[int, int], Field(description="at 1/2 and 1/4 of the side")] = (32, 64)
+    channels: Annotated[TwoScales, Field(description="at 1/2 and 1/4 of the side")] = (32, 64)
     hidden: Annotated[int, Field(ge=1, description="units of the dense layer beside the code")] = 160
     blocks: Annotated[int, Field(ge=0, description="residual blocks at 1/4 of the side")] = 2
 

@@ -1,4 +1,4 @@
-"""digits-gan: a class-conditional DCGAN of handwritten digits."""
+"""digits-gan: a class-conditional GAN of residual blocks, for handwritten digits."""
 
 from training.data import mnist
 from training.learners.gan import Gan, GanSettings
@@ -12,10 +12,11 @@ RECIPE = Recipe(
     learner=Gan,
     settings=GanSettings(
         batch_size=64,
-        steps=2_500,
+        steps=4_000,
         learning_rate=5e-4,
         warmup_steps=0,
-        ema=0.998,
+        ema=0.999,
+        precision="bfloat16",
     ),
     evaluate=fidelity.evaluate,
     not_for="Training data for readers of digits: what it never saw it does not draw.",

@@ -1,4 +1,4 @@
-"""fashion-gan: a class-conditional DCGAN of pictures of clothing."""
+"""fashion-gan: a class-conditional GAN of residual blocks, for pictures of clothing."""
 
 from training.data import mnist
 from training.learners.gan import Gan, GanSettings

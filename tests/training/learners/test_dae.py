@@ -277,9 +277,13 @@ def test_one_network_may_learn_and_the_other_stay_as_it_was(tmp_path: Path) -> N
         assert torch.equal(now, before) == name.startswith("colour."), name
 
 
-def test_a_network_that_neither_learns_nor_begins_anywhere_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"--set learn=.*set start"):
-        RECIPE.settings.changed(["learn=grey"])
+@pytest.mark.parametrize(
+    ("pairs", "why"),
+    [(["learn=grey"], "set start"), (["learn=grey", "start=x/1", "quantised=true"], "leave quantised out")],
+)
+def test_a_network_that_would_not_be_whole_without_learning_is_refused(pairs: list[str], why: str) -> None:
+    with pytest.raises(SettingError, match=f"--set learn=.*{why}"):
+        RECIPE.settings.changed(pairs)
 
 
 def test_a_run_with_more_channels_begins_as_exact_as_the_version_it_starts_from(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_settling_takes_the_statistics_of_the_weights_in_place() -> None:
     gan.losses("generator", batch(gan), 0.0)
     with torch.no_grad():
         gan.generator.dense.weight.mul_(3)
-        gan.generator.grow.bias.add_(1)  # type: ignore[union-attr]
+        gan.generator.grow.convolution.weight.mul_(2)
     stale = [norm.running_mean.clone() for norm in norms]  # type: ignore[union-attr]
     torch.manual_seed(9)
     gan.settle()
@@ -130,8 +130,8 @@ def test_settling_takes_the_statistics_of_the_weights_in_place() -> None:
     hooks = [norm.register_forward_pre_hook(note) for norm in norms]
     torch.manual_seed(9)
     with torch.no_grad():
-        for _ in range(20):  # in training, so by the statistics of the batch
-            label, latent = torch.randint(10, (500,)), torch.randn(500, 4)
+        for _ in range(10_000 // 8):  # in training, so by the statistics of the batch
+            _, label, latent = gan.draw()
             gan.generator(latent, label)
     for hook in hooks:
         hook.remove()
