@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from models.store import Store
+from service import settings
 from service.metrics import Metrics
 from service.runtime.library import Library
 from service.runtime.room import COST
 from service.runtime.session import cuda_hindrance, has_cuda
 from service.settings import Settings
+from tests.processes import ROOT
 from tests.service.conftest import png, refused, serving
 from tests.versions import denoise, generate, publish_all
 
@@ -326,6 +328,23 @@ def test_default_models_come_before_others_and_these_before_older_versions(tmp_p
         library = Library(Settings(models=str(tmp_path), max_model_bytes=room * each), Metrics())
         shelf = library.scan()
         assert {name: sorted(shelf.loaded(name)) for name in shelf.names()} == expected
+
+
+def test_the_memory_that_the_document_names_is_enough_and_no_more_than_is_needed() -> None:
+    page = " ".join((ROOT / "docs/operate.md").read_text().split())
+    named = re.search(r"default models need `--memory (\d+)m`, all that are shipped `(\d+)m`", page)
+    assert named is not None
+
+    def loaded(megabytes: int) -> set[str]:
+        room = settings.for_models(megabytes * 2**20)
+        shelf = Library(Settings(models=str(ROOT / "models/zoo"), max_model_bytes=room), Metrics()).scan()
+        return {name for name in shelf.names() if shelf.loaded(name)}
+
+    defaults = set(Settings().defaults.values())
+    shipped = {path.parent.name for path in ROOT.glob("models/zoo/*/[0-9]*")}
+    for megabytes, names in zip(map(int, named.groups()), (defaults, shipped), strict=True):
+        assert names <= loaded(megabytes)
+        assert not names <= loaded(megabytes - 5)
 
 
 def test_a_broken_version_takes_no_room(tmp_path: Path) -> None:
