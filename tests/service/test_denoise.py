@@ -136,3 +136,23 @@ def test_a_model_that_takes_no_sigma_finds_out_for_itself(tmp_path: Path) -> Non
         detail = refused(send(client, png(20, 31, 3), strength=25), 422, "invalid-fields", "/strength")
         assert "must be auto: photo-dae finds out for itself what is wrong" in detail
         refused(client.post("/v1/denoise", json=body | {"strength": 25}), 422, "invalid-fields", "/strength")
+
+
+@pytest.mark.parametrize("amount", [1, 0.5])
+def test_a_grey_picture_in_three_channels_is_cleaned_as_a_grey_one(tmp_path: Path, amount: float) -> None:
+    Store([tmp_path]).publish(*versions.denoise(grey=True))
+    one = pixels(150, 31)
+    three = np.repeat(one[..., None], 3, axis=2)
+    with serving(tmp_path) as (_, client):
+
+        def cleaned(image: Image.Image, form: str = "PNG", **settings: object) -> np.ndarray:
+            data = encoded(image, form, **settings)
+            answer = send(client, data, f"image/{form.lower()}", "image/png", strength=25, amount=amount)
+            return np.asarray(opened(answer.content))
+
+        grey = np.repeat(cleaned(Image.fromarray(one))[..., None], 3, axis=2)
+        assert np.array_equal(cleaned(Image.fromarray(three)), grey)
+        assert np.array_equal(cleaned(Image.fromarray(three), "WEBP", lossless=True), grey)
+        three[140, 20, 2] ^= 1
+        coloured = cleaned(Image.fromarray(three))
+        assert (coloured[:100] != coloured[:100, :, :1]).any()  # by the network for colour, far from that pixel too
