@@ -10,66 +10,23 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import itertools
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
-from models.manifest import OPSET
 from models.store import Store, verify
 from training.data import free_photographs
 from training.data.photographs import Picture
 from training.graphs import Graphs
+from training.metrics.denoiser import SIDE, dncnn, least_seconds
 from training.metrics.restoration import noisy, psnr, restore
 
 SIGMAS = 15, 25, 50
-SIDE = 512
-RUNS = 5
-LAYERS, WIDTH = 17, 64
 Method = Callable[[NDArray[np.float32], float], NDArray[np.float32]]
-
-
-def dncnn(planes: int) -> bytes:
-    """The graph of DnCNN without its normalisation, which a convolution takes in."""
-    draw = np.random.default_rng(0)
-    sizes = [planes, *[WIDTH] * (LAYERS - 1), planes]
-    nodes: list[onnx.NodeProto] = []
-    weights: list[onnx.TensorProto] = []
-    name = "image"
-    for place, (before, after) in enumerate(itertools.pairwise(sizes)):
-        values = draw.normal(0, (9 * before) ** -0.5, (after, before, 3, 3)).astype(np.float32)
-        weights.append(numpy_helper.from_array(values, f"weight{place}"))
-        nodes.append(helper.make_node("Conv", [name, f"weight{place}"], [f"conv{place}"], pads=[1, 1, 1, 1]))
-        name = f"conv{place}"
-        if place < LAYERS - 1:
-            nodes.append(helper.make_node("Relu", [name], [f"relu{place}"]))
-            name = f"relu{place}"
-    nodes.append(helper.make_node("Sub", ["image", name], ["clean"]))
-    image, clean = (
-        helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, [1, planes, "H", "W"])
-        for tensor in ("image", "clean")
-    )
-    graph = helper.make_graph(nodes, "dncnn", [image], [clean], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
-    return model.SerializeToString()
-
-
-def seconds(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """The least seconds of each call, all in turn."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(RUNS):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            found[name].append(time.perf_counter() - start)
-    return {name: min(spent) for name, spent in found.items()}
 
 
 def cost(denoisers: dict[str, Graphs]) -> None:
@@ -81,7 +38,7 @@ def cost(denoisers: dict[str, Graphs]) -> None:
         for name, graphs in denoisers.items():
             told = {"sigma": np.full(1, 0.1, np.float32)} if "estimate" in graphs.sessions else {}
             calls[f"{name}, {word}"] = partial(graphs.run, graph, image=image, **told)
-    found = seconds(calls)
+    found = least_seconds(calls)
     print("\n| network | seconds a megapixel | to DnCNN |\n|---|---|---|")
     for name, spent in found.items():
         base = found[f"DnCNN, {name.rpartition(', ')[2]}"]

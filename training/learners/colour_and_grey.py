@@ -63,5 +63,5 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         """What the manifest says of sizes; `noise` is the strongest in pictures, `sigma` what the networks are told."""
         multiple = self.settings.multiple
         told = None if sigma is None else torch.tensor([sigma], device=self.device)
-        overlaps = [network.in_floats().overlap(multiple, noise, told) for network in (self.colour, self.grey)]
+        overlaps = [network.overlap(multiple, noise, told) for network in (self.colour, self.grey)]
         return {"channels": 3, "size_multiple": multiple, "overlap": max(overlaps)}

@@ -103,7 +103,7 @@ class UNet(nn.Module):
 
     def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
         super().__init__()
-        self._made_of = planes, settings, told
+        self._settings = settings
         channels, blocks = settings.channels, settings.blocks
 
         def stage(scale: int) -> nn.Sequential:
@@ -170,7 +170,7 @@ class UNet(nn.Module):
         The gradient of each crop is then of one size, however bad it is. Under a mean square error the worst
         decide, and under PSNR those with next to nothing wrong.
         """
-        self._round(progress >= 1 - self._made_of[1].rounded_share)
+        self._round(progress >= 1 - self._settings.rounded_share)
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=half):
             restored = self(bad.contiguous(memory_format=torch.channels_last), told)
         mse = (255 * (restored - clean)).square().mean(dim=(1, 2, 3))
@@ -189,23 +189,16 @@ class UNet(nn.Module):
             if isinstance(module, QuantisedConv):
                 module.settle()
 
-    def in_floats(self) -> UNet:
-        """The same without rounding: how far a network sees shows in small differences, which rounding makes large."""
-        planes, settings, told = self._made_of
-        if not settings.quantised:
-            return self
-        exact = UNet(planes, settings.model_copy(update={"quantised": False}), told=told)
-        exact.load_state_dict(self.state_dict(), strict=False)
-        return exact.to(self.tail.weight.device).eval()
-
     @torch.no_grad()
     def overlap(self, multiple: int, noise: float, sigma: Tensor | None) -> int:
         """The pixels, a multiple of `multiple`, by which serving must extend a tile for no seam of `SEAM` to show.
 
         Measured on noise of that strength, in 0..1: the stronger it is, the further the network looks. That is far
-        less far than its `reach`.
+        less far than its `reach`. Where it rounds, differences however small become steps, and the reach counts.
         """
         most = -(-self.reach // multiple) * multiple
+        if self._settings.quantised:
+            return most
         side, planes = 16 * multiple, self.tail.out_channels // 4
         shade = torch.linspace(0, 1, side).view(1, 1, -1, 1)
         drawn = torch.randn(1, planes, side, most + side, generator=torch.Generator().manual_seed(0))

@@ -2,7 +2,7 @@
 
 from training.data import free_photographs
 from training.learners.dae import Dae, DaeSettings
-from training.metrics import restoration
+from training.metrics import denoiser
 from training.recipe import Recipe
 
 RECIPE = Recipe(
@@ -22,6 +22,6 @@ RECIPE = Recipe(
         ema=0.999,
         precision="bfloat16",
     ),
-    evaluate=restoration.evaluate,
+    evaluate=denoiser.evaluate,
     not_for="Evidence: it invents plausible texture. Compression blocks, motion blur and sensor patterns stay.",
 )

@@ -5,7 +5,7 @@ Begin with those or its own, by --set start=models/zoo/NAME/N. From nothing it n
 
 from training.data import free_photographs
 from training.learners.dae import Dae, DaeSettings
-from training.metrics import restoration
+from training.metrics import denoiser
 from training.recipe import Recipe
 
 RECIPE = Recipe(
@@ -27,6 +27,6 @@ RECIPE = Recipe(
         ema=0.99,
         precision="bfloat16",
     ),
-    evaluate=restoration.evaluate,
+    evaluate=denoiser.evaluate,
     not_for="Evidence: it invents plausible texture. Compression blocks, motion blur and sensor patterns stay.",
 )
