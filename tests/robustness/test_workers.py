@@ -69,6 +69,18 @@ def test_the_greeting_is_printed_once_and_tells_the_port_of_all(zoo: Path, tmp_p
         assert answered <= {str(pid) for pid in service.workers() or [service.process.pid]}
 
 
+def test_a_seed_draws_the_same_picture_in_every_process(zoo: Path, tmp_path: Path) -> None:
+    with running(zoo, tmp_path, workers="2", log_level="debug") as service:
+        answered: set[str] = set()
+        pictures: set[bytes] = set()
+        while len(answered) < 2:
+            answer = httpx.post(f"http://127.0.0.1:{service.port}/v1/generate", json={"seed": 7})
+            assert answer.status_code == 200
+            pictures.add(answer.content)
+            answered = {match[1] for match in service.until(r"service\.requests\[(\d+)\].*/v1/generate' -> 200")}
+        assert len(pictures) == 1
+
+
 @EACH
 def test_nothing_accepted_is_lost_when_the_service_stops(
     zoo: Path, tmp_path: Path, workers: int, figure: Figure

@@ -25,6 +25,12 @@ from training.learners.learner import Batch, Export, Learner, Losses
 from training.metrics import latents
 from training.settings import NetworkSettings, TwoScales
 
+ABOUT = """\
+A convolutional variational autoencoder: a code with a diagonal Gaussian posterior and a standard normal prior, and
+pixels that are independent Bernoulli variables given the code. Likelihoods are those of pictures binarised once at
+random, each pixel white with the probability that its grey says, in nats a picture; in training they are drawn anew in
+every step."""
+"""For the cards of recipes."""
 MOST_LOOKED_AT = 10_000
 """Pictures from which directions are taken."""
 

@@ -12,6 +12,8 @@ from training.graphs import Graphs
 from training.metrics import principal
 
 Rows = NDArray[np.float64]
+ACTIVE = 0.01
+"""Variance of a value of the mean code above which it counts."""
 IMPORTANCE = 5_000
 """Latent samples a picture of the importance-weighted bound."""
 BOUNDED, FEWEST = 50, 10
@@ -69,6 +71,11 @@ def importance_weighted_bound(
     return np.array(found)
 
 
+def active_units(mean: Rows) -> int:
+    """How many values of the mean code [N,Z] vary with the picture (Burda et al. 2016, section 5)."""
+    return int((mean.var(axis=0) > ACTIVE).sum())
+
+
 def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     """Reconstruction through the mean code against PCA, bounds of the likelihood, active units; of test pictures."""
     images = data.measured.images
@@ -113,11 +120,11 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
         ),
         Metric(
             name="active units",
-            value=float((mean.var(axis=0) > 0.01).sum()),
+            value=float(active_units(mean)),
             better="higher",
             samples=len(mean),
             data=name,
-            protocol=f"of {mean.shape[1]}; variance of the mean over pictures above 0.01",
+            protocol=f"of {mean.shape[1]}; variance of the mean over pictures above {ACTIVE}",
         ),
     ]
 

@@ -1,7 +1,7 @@
 """digits-vae: a convolutional variational autoencoder of handwritten digits."""
 
 from training.data import mnist
-from training.learners.vae import Vae, VaeSettings
+from training.learners.vae import ABOUT, Vae, VaeSettings
 from training.metrics import encoder
 from training.recipe import Recipe
 
@@ -21,5 +21,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=encoder.evaluate,
+    about=ABOUT,
     not_for="Reading digits: it is no classifier. It knows nothing but white digits on black.",
 )

@@ -1,7 +1,7 @@
 """digits-vae-2d: a variational autoencoder whose latent space can be seen whole."""
 
 from training.data import mnist
-from training.learners.vae import Vae, VaeSettings
+from training.learners.vae import ABOUT, Vae, VaeSettings
 from training.metrics import encoder
 from training.recipe import Recipe
 
@@ -21,5 +21,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=encoder.evaluate,
+    about=ABOUT,
     not_for="Finding or telling apart digits: two numbers keep too little of a picture. digits-vae has 24 of them.",
 )

@@ -1,7 +1,7 @@
 """fashion-vae: a convolutional variational autoencoder of pictures of clothing."""
 
 from training.data import mnist
-from training.learners.vae import Vae, VaeSettings
+from training.learners.vae import ABOUT, Vae, VaeSettings
 from training.metrics import encoder
 from training.recipe import Recipe
 
@@ -21,5 +21,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=encoder.evaluate,
+    about=ABOUT,
     not_for="Telling garments apart: it is no classifier. It knows nothing but light garments on black, 28x28 pixels.",
 )

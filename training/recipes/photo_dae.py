@@ -23,5 +23,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=denoiser.evaluate,
+    about=denoiser.ABOUT,
     not_for="Evidence: it invents plausible texture. Compression blocks, motion blur and sensor patterns stay.",
 )

@@ -109,6 +109,12 @@ def test_the_bound_with_one_sample_is_one_of_the_elbo(plain: Graphs) -> None:
     assert abs(np.mean(draws) - elbo[0]) < 5 * np.std(draws) / math.sqrt(len(draws))
 
 
+def test_a_unit_is_active_where_its_mean_varies_with_the_picture() -> None:
+    swing = np.array([-1.0, 1.0] * 50)[:, None]  # of variance 1
+    deviations = np.sqrt([[4.0, 0.0102, 0.0098, 0.0]])
+    assert likelihood.active_units(np.array([[0.0, 3.0, 5.0, 7.0]]) + swing * deviations) == 2
+
+
 def test_the_figures_are_measured_through_the_graphs() -> None:
     made, data = tiny.exported("digits-vae"), tiny.twin("digits-vae")
     graphs = Graphs(made.graphs)
