@@ -151,7 +151,7 @@ class Denoise(Task):
     size_multiple: Annotated[int, Field(ge=1)]
     """Height and width must be multiples of this; serving pads."""
     overlap: Annotated[int, Field(ge=0)]
-    """Pixels of context that a tile needs on each side for no seam to show; the receptive field reaches further."""
+    """Pixels of context that a tile needs on each side for no seam to show; the receptive field may reach further."""
 
     def signatures(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Tensor]]]:
         def clean(channels: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import chain
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
@@ -98,9 +99,11 @@ async def denoise(request: Request) -> Response:
     clock.extend(service.settings.megapixel_seconds * found.pixels / 1e6)
 
     def clean(original: Picture, turns: Turns) -> Clean:
-        pixels, sessions = original.pixels, model.sessions
+        sessions = model.sessions
+        pixels = turns.one("run", lambda: restore.plain(original.pixels))
         sigma = turns.one("run", lambda: restore.noise_level(pixels, options.strength, task, sessions))
-        result = original.with_pixels(restore.clean(pixels, sigma, options.amount, task, sessions, turns))
+        restored = restore.clean(pixels, sigma, options.amount, task, sessions, turns)
+        result = original.with_pixels(np.broadcast_to(restored, original.pixels.shape))
         return Clean(original.beside(result) if options.view == "compare" else result, sigma)
 
     def work(turns: Turns) -> Response:

@@ -17,6 +17,18 @@ BAND = 64
 """Rows of a picture that are compared at a time."""
 
 
+def plain(pixels: NDArray[Any]) -> NDArray[Any]:
+    """One channel [H,W,1] of a grey picture [H,W,3]; any other as it is.
+
+    Noise that is the same in all channels is detail to a network for colour.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    bands = (pixels[top : top + BAND] for top in range(0, len(pixels), BAND))
+    same = all((band[..., 1:] == band[..., :1]).all() for band in bands)  # of a colour picture the first will do
+    return pixels[..., :1] if same else pixels
+
+
 def noise_level(
     pixels: NDArray[Any], strength: Strength, task: Denoise, sessions: Mapping[str, Session]
 ) -> float | None:
@@ -57,8 +69,7 @@ def clean(
 ) -> NDArray[Any]:
     """`pixels` without noise of `sigma` (0..255 scale), blended with the original by `amount` (1: none of it).
 
-    Keeps shape and type. Floats reach the graph as they are, and its answer is not cut to 0..1. A grey picture in three
-    channels is cleaned as a grey one: noise that is the same in all of them is detail to a network for colour.
+    Keeps shape and type. Floats reach the graph as they are, and its answer is not cut to 0..1.
 
     Raises:
         NotFinite: the graph gave something that is no picture.
@@ -66,8 +77,6 @@ def clean(
     """
     if sigma == 0 or amount == 0:
         return pixels
-    if _is_grey(pixels):
-        return np.repeat(clean(pixels[..., :1], sigma, amount, task, sessions, turns), pixels.shape[2], axis=2)
 
     def work(tile: NDArray[Any]) -> NDArray[Any]:
         image = _planes(tile)
@@ -81,14 +90,6 @@ def clean(
         return result[0] if tile.ndim == 2 else result.transpose(1, 2, 0)
 
     return tiles.over(pixels, work, task.size_multiple, task.overlap, turns)
-
-
-def _is_grey(pixels: NDArray[Any]) -> bool:
-    """Whether three channels say what one would; looked at in bands, of which a colour picture's first will do."""
-    if pixels.ndim == 2 or pixels.shape[2] == 1:
-        return False
-    bands = (pixels[top : top + BAND] for top in range(0, len(pixels), BAND))
-    return all((band[..., 1:] == band[..., :1]).all() for band in bands)
 
 
 def _planes(pixels: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,5 +1,7 @@
 import base64
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,21 +140,43 @@ def test_a_model_that_takes_no_sigma_finds_out_for_itself(tmp_path: Path) -> Non
         refused(client.post("/v1/denoise", json=body | {"strength": 25}), 422, "invalid-fields", "/strength")
 
 
-@pytest.mark.parametrize("amount", [1, 0.5])
-def test_a_grey_picture_in_three_channels_is_cleaned_as_a_grey_one(tmp_path: Path, amount: float) -> None:
-    Store([tmp_path]).publish(*versions.denoise(grey=True))
+@pytest.mark.parametrize("amount", [1, 0.5, 0])
+@pytest.mark.parametrize(
+    "model", [{"grey": True}, {"grey": True, "blind": True}, {"grey": True, "estimate": True}, {}, {"channels": 1}]
+)
+def test_a_grey_picture_in_three_channels_is_cleaned_as_a_grey_one(
+    tmp_path: Path, amount: float, model: dict[str, Any]
+) -> None:
+    Store([tmp_path]).publish(*versions.denoise(**model))
     one = pixels(150, 31)
     three = np.repeat(one[..., None], 3, axis=2)
     with serving(tmp_path) as (_, client):
 
-        def cleaned(image: Image.Image, form: str = "PNG", **settings: object) -> np.ndarray:
-            data = encoded(image, form, **settings)
-            answer = send(client, data, f"image/{form.lower()}", "image/png", strength=25, amount=amount)
-            return np.asarray(opened(answer.content))
+        def cleaned(data: bytes, kind: str, **query: object) -> tuple[np.ndarray, str | None]:
+            answer = send(client, data, kind, "application/x-npy", amount=amount, **query)
+            assert answer.status_code == 200
+            return np.load(io.BytesIO(answer.content)), answer.headers.get("x-noise-level")
 
-        grey = np.repeat(cleaned(Image.fromarray(one))[..., None], 3, axis=2)
-        assert np.array_equal(cleaned(Image.fromarray(three)), grey)
-        assert np.array_equal(cleaned(Image.fromarray(three), "WEBP", lossless=True), grey)
-        three[140, 20, 2] ^= 1
-        coloured = cleaned(Image.fromarray(three))
-        assert (coloured[:100] != coloured[:100, :, :1]).any()  # by the network for colour, far from that pixel too
+        grey, level = cleaned(encoded(Image.fromarray(one)), "image/png")
+        for form, settings in (("PNG", {}), ("WEBP", {"lossless": True})):
+            found, its = cleaned(encoded(Image.fromarray(three), form, **settings), f"image/{form.lower()}")
+            assert np.array_equal(found, np.repeat(grey[..., None], 3, axis=2))
+            assert its == level
+        compared, _ = cleaned(encoded(Image.fromarray(three)), "image/png", view="compare")
+        assert np.array_equal(compared[:, -31:], np.repeat(grey[..., None], 3, axis=2))
+        small, large = (io.BytesIO() for _ in range(2))
+        np.save(small, (one / 255).astype(np.float32))
+        np.save(large, (three / 255).astype(np.float32))
+        floats, _ = cleaned(small.getvalue(), "application/x-npy")
+        assert np.array_equal(
+            cleaned(large.getvalue(), "application/x-npy")[0], np.repeat(floats[..., None], 3, axis=2)
+        )
+
+
+def test_a_picture_that_is_grey_but_for_one_pixel_is_a_colour_picture(tmp_path: Path) -> None:
+    Store([tmp_path]).publish(*versions.denoise(grey=True))
+    three = np.repeat(pixels(150, 31)[..., None], 3, axis=2)
+    three[140, 20, 2] ^= 1
+    with serving(tmp_path) as (_, client):
+        answer = np.asarray(opened(send(client, encoded(Image.fromarray(three)), strength=25).content))
+    assert (answer[:100] != answer[:100, :, :1]).any()  # by the network for colour, far from that pixel too

@@ -123,7 +123,7 @@ class Gan(Learner[GanSettings]):
             norm.momentum = None  # a plain mean over the batches that follow
         self.generator.train()
         for _ in range(-(-SETTLED // self.settings.batch_size)):
-            _, label, latent = self.draw()
+            _, label, latent = self.draw()  # classes as frequent, batches as large as those of training
             self.generator(latent, label)
         for norm, value in zip(norms, momentum, strict=True):
             norm.momentum = value

@@ -55,16 +55,16 @@ class UNetSettings(NetworkSettings):
     ] = None
     learn: Annotated[
         tuple[Literal["colour", "grey"], ...],
-        Field(min_length=1, description="networks that learn; the other stays as in `start`, an estimator does not"),
+        Field(min_length=1, description="networks that learn; the other stays as in `start`, the estimator learns"),
     ] = ("colour", "grey")
 
-    @field_validator("learn")
+    @field_validator("learn")  # which sees the fields above it
     @classmethod
     def _has_begun(cls, learn: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if len(set(learn)) == 1 and info.data.get("start") is None:
-            raise ValueError("the network that does not learn has to come from a version: set start before")
+            raise ValueError("the network that does not learn has to come from a version: set start too")
         if len(set(learn)) == 1 and info.data.get("quantised"):
-            raise ValueError("ranges in integers are learnt in training: leave quantised out, or learn both")
+            raise ValueError("ranges of integers are learnt in training: set quantised=false, or learn both")
         return learn
 
     @field_serializer("start")

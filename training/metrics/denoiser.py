@@ -31,14 +31,14 @@ told: Zhang et al. 2018):
 """For the cards of recipes."""
 LAYERS, WIDTH = 17, 64
 SIDE = 512
-"""Pixels of the longest side of the picture that is timed."""
+"""Pixels of a side of the picture that is timed, at most."""
 RUNS = 5
 SIGMA = 25
 
 
 def evaluate(graphs: Graphs, data: Photographs) -> list[Metric]:
     """The figures of `restoration`, and what the largest picture, cut to `SIDE`, costs in colour and in grey."""
-    picture = max((*data.validation, *data.test), key=lambda picture: picture[:SIDE, :SIDE].size)
+    picture = max(data.validation or data.test, key=lambda picture: picture[:SIDE, :SIDE].size)
     return [*restoration.evaluate(graphs, data), *seconds_a_megapixel(graphs, picture[:SIDE, :SIDE])]
 
 
@@ -106,6 +106,6 @@ def _cost(graphs: Graphs, image: restoration.Image, kind: str) -> Metric:
         better="lower",
         samples=1,
         data=f"a picture of {width}x{height}",
-        protocol=f"the least of {RUNS} runs, all in turn, {len(os.sched_getaffinity(0))} processors; compare in a row",
+        protocol=f"the least of {RUNS} runs, all in turn, {os.cpu_count()} processors; compare in a row",
         baselines=tuple(Baseline(name=name, value=spent) for name, spent in found.items()),
     )

@@ -14,7 +14,7 @@ from training.graphs import Graphs
 
 SIGMAS = (5, 15, 25, 50)
 Image = NDArray[np.float32]
-"""[C,H,W], 0..1."""
+"""[H,W] or [H,W,3], 0..1."""
 
 
 def psnr(image: NDArray[np.floating], clean: Picture) -> float:

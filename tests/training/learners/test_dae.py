@@ -279,7 +279,7 @@ def test_one_network_may_learn_and_the_other_stay_as_it_was(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("pairs", "why"),
-    [(["learn=grey"], "set start"), (["learn=grey", "start=x/1", "quantised=true"], "leave quantised out")],
+    [(["learn=grey"], "set start"), (["learn=grey", "start=x/1", "quantised=true"], "set quantised=false")],
 )
 def test_a_network_that_would_not_be_whole_without_learning_is_refused(pairs: list[str], why: str) -> None:
     with pytest.raises(SettingError, match=f"--set learn=.*{why}"):

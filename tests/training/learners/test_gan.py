@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tests import tiny
 from training import loop
-from training.learners.gan import Gan, discriminator_loss, generator_loss
+from training.learners.gan import SETTLED, Gan, discriminator_loss, generator_loss
 
 
 def learner(*changes: str) -> Gan:
@@ -130,7 +130,7 @@ def test_settling_takes_the_statistics_of_the_weights_in_place() -> None:
     hooks = [norm.register_forward_pre_hook(note) for norm in norms]
     torch.manual_seed(9)
     with torch.no_grad():
-        for _ in range(10_000 // 8):  # in training, so by the statistics of the batch
+        for _ in range(-(-SETTLED // gan.settings.batch_size)):  # in training, so by the statistics of the batch
             _, label, latent = gan.draw()
             gan.generator(latent, label)
     for hook in hooks:
