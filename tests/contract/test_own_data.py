@@ -129,7 +129,8 @@ def test_own_photographs_are_cleaned(home: Path, client: httpx.Client) -> None:
     run(home, "photo-dae", "--pictures", str(home / "trip"))
     version = published(client, home, "photo-dae")
     assert {metric.data for metric in version.manifest.metrics} == {
-        "own photographs trip, held back by a hash of the pixels, centre of at most 512x512"
+        "own photographs trip, held back by a hash of the pixels, centre of at most 512x512",
+        "a picture of 64x64",
     }
     data = next((home / "trip").iterdir()).read_bytes()
     answer = client.post("/v1/denoise", content=data, headers={"content-type": "image/png"})

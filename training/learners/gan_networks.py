@@ -98,17 +98,16 @@ class Discriminator(nn.Module):
     `channels` are those at half and at a quarter of the side. The class enters by projection (Miyato and Koyama 2018).
     """
 
-    FEATURES = 256
-
     def __init__(self, channels: tuple[int, int], classes: int, shape: Shape) -> None:
         super().__init__()
         fine, coarse = channels
         self.head = nn.Conv2d(4 * shape[0], fine, 3, padding=1)
         self.fine, self.shrink = DiscriminatorBlock(fine), nn.Conv2d(fine, coarse, 1)
         self.coarse = DiscriminatorBlock(coarse)
-        self.dense = nn.Linear(coarse * (shape[1] // 4) * (shape[2] // 4) + 1, self.FEATURES)
-        self.output = nn.Linear(self.FEATURES, 1)
-        self.classes = nn.Embedding(classes, self.FEATURES)
+        features = 2 * coarse
+        self.dense = nn.Linear(coarse * (shape[1] // 4) * (shape[2] // 4) + 1, features)
+        self.output = nn.Linear(features, 1)
+        self.classes = nn.Embedding(classes, features)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
