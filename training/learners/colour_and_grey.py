@@ -10,6 +10,7 @@ import torch
 from training.data.photographs import Photographs
 from training.learners.crops import Crops
 from training.learners.learner import Batch, Export, Learner
+from training.learners.quantised_unet import QuantisedUNet
 from training.learners.start import begin
 from training.learners.unet import UNet, UNetSettings
 
@@ -27,7 +28,8 @@ class ColourAndGrey(Learner[UNetSettingsT]):
     def __init__(self, settings: UNetSettingsT, data: Photographs, *, told: bool) -> None:
         """`told` is whether the networks take sigma."""
         super().__init__(settings, data.sha256)
-        self.colour, self.grey = (UNet(planes, settings, told=told) for planes in (3, 1))
+        network = QuantisedUNet if settings.quantised else UNet
+        self.colour, self.grey = (network(planes, settings, told=told) for planes in (3, 1))
         self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
 
     def prepare(self) -> None:

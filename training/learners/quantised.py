@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.learners.operators import from_steps, in_bytes
+from training.learners.rectified import Rectified
 
 PACE = 0.01
 """Share by which a range moves towards that of the batch at hand."""
@@ -57,52 +58,81 @@ class Bytes(nn.Module):
         self.zero.copy_((-self.low / self.scale).round())
 
 
-class QuantisedConv(nn.Conv2d):
-    """A 3x3 convolution without bias, [B,C,H,W] -> [B,C,H,W], whose weights are integers times a scale."""
+class QuantisedConv(nn.Module):
+    """A convolution without bias, [B,I,H,W] -> [B,O,H',W'], whose weights [O,I,K,K] are integers times a scale."""
 
     steps: Tensor
     scale: Tensor
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, 3, padding=1, bias=False)
-        self.rounding = True
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
+        super().__init__()
+        self.stride, self.padding, self.rounding = stride, padding, True
+        self.weight = nn.Conv2d(inputs, outputs, kernel, bias=False).weight
         self.register_buffer("steps", torch.zeros(self.weight.shape, dtype=torch.int8))
-        self.register_buffer("scale", torch.ones(channels))
+        self.register_buffer("scale", torch.ones(outputs))
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, values: Tensor) -> Tensor:
         if not self.training:
             weight = from_steps(self.steps, self.scale)
         elif self.rounding:
             scale, origin = self._scale(), torch.zeros_like(self.scale, dtype=torch.int32)
-            weight = torch.fake_quantize_per_channel_affine(self.weight, scale, origin, 0, -WIDEST, WIDEST)
+            weight = torch.fake_quantize_per_channel_affine(self.filters(), scale, origin, 0, -WIDEST, WIDEST)
         else:
-            weight = self.weight
-        return functional.conv2d(input, weight, padding=1)
+            weight = self.filters()
+        return functional.conv2d(values, weight, stride=self.stride, padding=self.padding)
+
+    def filters(self) -> Tensor:
+        """What `steps` are integers for."""
+        return self.weight
 
     def settle(self) -> None:
         """Keep the weights as the integers that evaluation and export use."""
         with torch.no_grad():
             self.scale.copy_(self._scale())
-            self.steps.copy_((self.weight / self.scale.view(-1, 1, 1, 1)).round())
+            self.steps.copy_((self.filters() / self.scale.view(-1, 1, 1, 1)).round())
 
     def _scale(self) -> Tensor:
-        widest = self.weight.detach().abs().amax(dim=(1, 2, 3))
+        widest = self.filters().detach().abs().amax(dim=(1, 2, 3))
         return (widest / WIDEST).clamp(min=torch.finfo(torch.float32).tiny)
 
 
-class QuantisedBlock(nn.Module):
-    """x + conv(relu(conv(x))) like `unet.Block`, the convolutions in integers.
+class QuantisedGrow(QuantisedConv):
+    """A transposed convolution [B,I,H,W] -> [B,O,2H,2W] with windows of 2x2 side by side, and weights [I,O,2,2].
 
-    If it is `exact` so is what it adds to: at the finest scale a rounded sum would be seen in the picture.
+    Integers have no such operator, and need none: every input makes four outputs of its own, and so does a
+    convolution of 1x1 with four times the outputs, which only have to be put where they belong.
     """
 
-    def __init__(self, channels: int, *, exact: bool) -> None:
-        super().__init__()
-        self.exact = exact
-        self.first, self.second = QuantisedConv(channels), QuantisedConv(channels)
-        self.before, self.between, self.after = Bytes(), Bytes(), Bytes()
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, 4 * outputs, 1)
+        self.weight = nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False).weight
 
-    def forward(self, x: Tensor) -> Tensor:
-        rounded = self.before(x)
-        inner = self.between(functional.relu(self.first(rounded)))
-        return (x if self.exact else rounded) + self.after(self.second(inner))
+    def filters(self) -> Tensor:
+        return self.weight.permute(2, 3, 1, 0).flatten(0, 2)[..., None, None]
+
+    def forward(self, values: Tensor) -> Tensor:
+        rows, _, height, width = values.shape
+        four = super().forward(values).permute(0, 2, 3, 1)  # channels last, as integers are computed: all stay together
+        placed = four.reshape(rows, height, width, 2, 2, -1).transpose(2, 3)
+        return placed.reshape(rows, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+def transposed(filters: Tensor) -> Tensor:
+    """The weights [I,O,2,2] of a transposed convolution from the filters [4O,I,1,1] of `QuantisedGrow`."""
+    return filters.view(2, 2, -1, filters.shape[1]).permute(3, 2, 0, 1)
+
+
+class QuantisedBlock(nn.Module):
+    """`unet.Block` in integers: rounded x -> x + conv(relu(conv(x))), rounded, and what was added, rounded."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = QuantisedConv(channels, channels, 3, padding=1)
+        self.rectified = Rectified(channels)
+        self.second = QuantisedConv(channels, channels, 3, padding=1)
+        self.between, self.added, self.sum = Bytes(), Bytes(), Bytes()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.rectified.revive(self.first.weight, self.second.weight)
+        added = self.added(self.second(self.between(self.rectified(self.first(x)))))
+        return self.sum(x + added), added

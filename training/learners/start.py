@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from training.export import HALF
 from training.learners.learner import Learner
 from training.learners.operators import from_steps
+from training.learners.quantised import QuantisedGrow, transposed
 from training.settings import SettingError
 
 STEPS = ".steps"
@@ -57,7 +58,7 @@ def _fits(stored: Tensor, parameter: Tensor) -> bool:
 def _put(stored: Tensor, parameter: Tensor, layer: nn.Module) -> None:
     """The stored weight into the corner of `layer`'s, and zero where its outputs would take further inputs."""
     if stored.ndim > 1:
-        outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        outputs = 1 if isinstance(layer, (nn.ConvTranspose2d, QuantisedGrow)) else 0
         parameter.narrow(outputs, 0, stored.shape[outputs]).zero_()
     parameter[tuple(map(slice, stored.shape))] = stored
 
@@ -74,5 +75,6 @@ def _weights(path: Path) -> dict[str, Tensor]:
     }
     for name in [name for name in stored if name.endswith(STEPS)]:  # of a convolution in integers
         layer = name.removesuffix(STEPS)
-        stored[f"{layer}.weight"] = from_steps(stored[name], stored[f"{layer}.scale"])
+        weight = from_steps(stored[name], stored[f"{layer}.scale"])
+        stored[f"{layer}.weight"] = transposed(weight) if weight.shape[2:] == (1, 1) else weight
     return stored

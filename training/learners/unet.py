@@ -8,7 +8,6 @@ blind image denoising via bias-free CNNs", 2020): only there does the place of a
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +18,7 @@ from torch.nn import functional
 
 from training.learners.learner import Losses
 from training.learners.muon import Muon
-from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv
+from training.learners.rectified import Rectified
 from training.settings import Channels, NetworkSettings
 
 FAINT = 0.1
@@ -89,10 +88,12 @@ class Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.rectified = Rectified(channels)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.relu(self.first(x)))
+        self.rectified.revive(self.first.weight, self.second.weight)
+        return x + self.second(self.rectified(self.first(x)))
 
 
 class UNet(nn.Module):
@@ -103,22 +104,21 @@ class UNet(nn.Module):
 
     def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
         super().__init__()
-        self._settings = settings
+        self.settings = settings
         channels, blocks = settings.channels, settings.blocks
 
-        def stage(scale: int) -> nn.Sequential:
-            block = partial(QuantisedBlock, exact=scale == 0) if settings.quantised else Block
-            return nn.Sequential(*(block(channels[scale]) for _ in range(blocks)))
+        def stage(width: int) -> nn.Sequential:
+            return nn.Sequential(*(Block(width) for _ in range(blocks)))
 
         fine, coarse = channels[:-1], channels[1:]
         self.head = nn.Conv2d(4 * planes + told, channels[0], 3, padding=1)
-        self.down = nn.ModuleList(map(stage, range(len(fine))))
+        self.down = nn.ModuleList(map(stage, fine))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
-        self.bottom = stage(len(fine))
+        self.bottom = stage(channels[-1])
         self.grow = nn.ModuleList(
             nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True)
         )
-        self.up = nn.ModuleList(map(stage, range(len(fine))))
+        self.up = nn.ModuleList(map(stage, fine))
         self.tail = nn.Conv2d(channels[0], 4 * planes, 3, padding=1, bias=False)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
 
@@ -129,8 +129,7 @@ class UNet(nn.Module):
         A 3x3 convolution adds one pixel of its scale, which is 2, 4, 8 ... pixels of the picture; the
         grid of the coarsest scale adds at most the rest of one of its pixels.
         """
-        scales = len(self.down) + 1
-        blocks = len(self.bottom)
+        scales, blocks = len(self.settings.channels), self.settings.blocks
         far = 2 * 2  # head and tail
         for scale in range(scales):
             stages = 1 if scale == scales - 1 else 2
@@ -142,7 +141,11 @@ class UNet(nn.Module):
         if sigma is not None:
             level = sigma.view(-1, 1, 1, 1) + torch.zeros_like(pixels[:, :1])
             pixels = torch.cat((pixels, level), dim=1)
-        x = self.head(pixels)
+        noise = self.tail(self.inner(self.head(pixels)))
+        return image - functional.pixel_shuffle(noise.float(), 2)
+
+    def inner(self, x: Tensor) -> Tensor:
+        """[B,channels[0],H/2,W/2], twice: what lies between the first layer and the last."""
         skips: list[Tensor] = []
         for stage, shrink in zip(self.down, self.shrink, strict=True):
             x = stage(x)
@@ -151,7 +154,7 @@ class UNet(nn.Module):
         x = self.bottom(x)
         for stage, grow, skip in zip(reversed(self.up), reversed(self.grow), reversed(skips), strict=True):
             x = stage(grow(x) + skip)
-        return image - functional.pixel_shuffle(self.tail(x).float(), 2)
+        return x
 
     def optimizer(self, settings: UNetSettings) -> Muon:
         """Muon for all but the first and the last layer."""
@@ -170,35 +173,27 @@ class UNet(nn.Module):
         The gradient of each crop is then of one size, however bad it is. Under a mean square error the worst
         decide, and under PSNR those with next to nothing wrong.
         """
-        self._round(progress >= 1 - self._settings.rounded_share)
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=half):
             restored = self(bad.contiguous(memory_format=torch.channels_last), told)
         mse = (255 * (restored - clean)).square().mean(dim=(1, 2, 3))
         error = (mse + FAINT**2).sqrt()
         return {"loss": error.mean(), "psnr": (20 * torch.log10(255 / error.detach())).mean()}
 
-    def _round(self, rounding: bool) -> None:
-        """Whether training is in integers."""
-        for module in self.modules():
-            if isinstance(module, (Bytes, QuantisedConv)):
-                module.rounding = rounding
-
     def settle(self) -> None:
         """Before evaluation and export, once the weights are final."""
-        for module in self.modules():
-            if isinstance(module, QuantisedConv):
-                module.settle()
+
+    def furthest(self, multiple: int) -> int:
+        """The `reach` or the next multiple."""
+        return -(-self.reach // multiple) * multiple
 
     @torch.no_grad()
     def overlap(self, multiple: int, noise: float, sigma: Tensor | None) -> int:
         """The pixels, a multiple of `multiple`, by which serving must extend a tile for no seam of `SEAM` to show.
 
         Measured on noise of that strength, in 0..1: the stronger it is, the further the network looks. That is far
-        less far than its `reach`. Where it rounds, differences however small become steps, and the reach counts.
+        less far than its `reach`.
         """
-        most = -(-self.reach // multiple) * multiple
-        if self._settings.quantised:
-            return most
+        most = self.furthest(multiple)
         side, planes = 16 * multiple, self.tail.out_channels // 4
         shade = torch.linspace(0, 1, side).view(1, 1, -1, 1)
         drawn = torch.randn(1, planes, side, most + side, generator=torch.Generator().manual_seed(0))
