@@ -142,7 +142,8 @@ def train(
                 for group, rate in zip(optimizer.param_groups, rates[name], strict=True):
                     group["lr"] = rate * _schedule(run.step, run.steps, settings.warmup_steps, settings.final_rate)
             run.rows.append(_step(learner, optimizers, each, run.step, progress))
-            _average(learner, run, settings.ema)
+            renewed = learner.revive(run.step + 1)
+            _average(learner, run, settings.ema, renewed)
             run.step += 1
             now = time.monotonic()
             run.seconds = before + now - started
@@ -168,7 +169,7 @@ def restore(learner: Learner[Any], folder: Path) -> Run:
     """Put the averaged weights of the run in `folder` into `learner`.
 
     Raises:
-        NoCheckpoint: there is none, or it is of other data.
+        NoCheckpoint: there is none, or it is of other data or of another release.
     """
     run = _load(folder / CHECKPOINT, learner, learner.optimizers())
     adopt_average(learner, run)
@@ -274,11 +275,16 @@ def _averaged(learner: Learner[Any]) -> list[tuple[str, Tensor]]:
 
 
 @torch.no_grad()
-def _average(learner: Learner[Any], run: Run, decay: float) -> None:
-    """Polyak averaging; the decay starts low, so that the first weights are soon forgotten."""
+def _average(learner: Learner[Any], run: Run, decay: float, renewed: dict[str, Tensor]) -> None:
+    """Polyak averaging; the decay starts low, so that the first weights are soon forgotten.
+
+    Entries that are `renewed` have no past.
+    """
     decay = min(decay, (1 + run.step) / (10 + run.step))
     for name, value in _averaged(learner):
-        run.average[name].lerp_(value, 1 - decay)
+        average = run.average[name].lerp_(value, 1 - decay)
+        if name in renewed:
+            average.copy_(torch.where(renewed[name], value, average))
 
 
 def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.Optimizer], run: Run) -> None:
@@ -306,7 +312,10 @@ def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
     state = _stored(path, learner.device)
     if state["data"] != learner.data_sha256:
         raise NoCheckpoint(f"{path} is of other data: name the data it was trained on, or train anew")
-    learner.load_state_dict(state["weights"])
+    try:
+        learner.load_state_dict(state["weights"])
+    except RuntimeError as error:
+        raise NoCheckpoint(f"{path} is of a network of another release: train anew") from error
     for name, optimizer in optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
     return Run(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models.manifest import Generate
 from tests import tiny
 from training import loop, recipe
+from training.learners import colour_and_grey
 from training.learners.learner import Export, Learner
 from training.learners.movie_rbm import MovieRbm
 from training.learners.rbm import Rated
@@ -134,6 +135,25 @@ def test_the_averaged_weights_are_those_of_a_hand_made_loop(tmp_path: Path, step
     assert run.average["weight"].item() == pytest.approx(average, abs=1e-12)
     assert slope.weight.item() == run.average["weight"].item()
     assert slope.weight.item() != pytest.approx(weights[-1])
+
+
+class Renewed(Slope):
+    """In the tenth step its weight begins anew, at 5."""
+
+    @torch.no_grad()
+    def revive(self, step: int) -> dict[str, Tensor]:
+        if step != 10:
+            return {}
+        self.weight.fill_(5)
+        return {"weight": torch.ones((), dtype=torch.bool)}
+
+
+def test_the_average_of_a_weight_that_begins_anew_begins_anew(tmp_path: Path) -> None:
+    assert train(Renewed(settings(ema=0.6, steps=10)), tmp_path / "at once").average["weight"] == 5
+    one_more = train(Renewed(settings(ema=0.6, steps=11)), tmp_path / "one more")
+    last = torch.load(tmp_path / "one more" / loop.CHECKPOINT, weights_only=True)["weights"]["weight"].item()
+    decay = (1 + 10) / (10 + 10)
+    assert one_more.average["weight"].item() == pytest.approx(decay * 5 + (1 - decay) * last)
 
 
 # The log, the budget, the end.
@@ -340,8 +360,11 @@ def same(first: Any, second: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", recipe.names())
-def test_equal_seeds_and_stopped_runs_end_bit_for_bit_alike(name: str, tmp_path: Path) -> None:
+def test_equal_seeds_and_stopped_runs_end_bit_for_bit_alike(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Twelve steps, twelve again, and five, a stop and seven more; another seed ends elsewhere."""
+    monkeypatch.setattr(colour_and_grey, "PATIENCE", 4)  # so that dead channels are looked for in so few steps
     ends = [train(tiny.learner(name, "steps=12"), tmp_path / folder) for folder in ("once", "again")]
     with pytest.raises(Stopped, match="stopped at step 5 of 12"):
         train(tiny.learner(name, "steps=12"), tmp_path / "stopped", stop=Watch(5))
@@ -469,6 +492,14 @@ def test_a_stored_run_of_another_release_is_refused_in_words(tmp_path: Path) -> 
     assert loop.stored_settings(tmp_path, VaeSettings).latent_size == 24
     with pytest.raises(NoCheckpoint, match="another release"):
         loop.stored_settings(tmp_path, Settings)  # to which `latent_size` is unknown
+
+
+def test_a_stored_network_of_another_release_is_refused_in_words(tmp_path: Path) -> None:
+    train(Slope(settings(steps=1)), tmp_path)
+    other = Slope(settings(steps=1))
+    other.register_buffer("further", torch.zeros(()))
+    with pytest.raises(NoCheckpoint, match="a network of another release: train anew"):
+        loop.restore(other, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["photo-dae", "digits-vae", "digits-gan"])

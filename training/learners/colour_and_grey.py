@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from training.data.photographs import Photographs
 from training.learners.crops import Crops
 from training.learners.learner import Batch, Export, Learner
 from training.learners.quantised_unet import QuantisedUNet
 from training.learners.start import begin
-from training.learners.unet import UNet, UNetSettings
+from training.learners.unet import PATIENCE, Block, UNet, UNetSettings
 
 UNetSettingsT = TypeVar("UNetSettingsT", bound=UNetSettings)
 SIZES = (2, 4, 5), (1, 1, 2), (3, 9, 4)
@@ -43,6 +44,19 @@ class ColourAndGrey(Learner[UNetSettingsT]):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         networks = {"colour": self.colour, "grey": self.grey}
         return {name: networks[name].optimizer(self.settings) for name in self.settings.learn}
+
+    def revive(self, step: int) -> dict[str, Tensor]:
+        """Dead channels of the networks that learn, now and then."""
+        if step % PATIENCE:
+            return {}
+        learning = {name: getattr(self, name) for name in self.settings.learn}
+        return {
+            f"{network}.{block}.{weight}": new
+            for network, module in learning.items()
+            for block, found in module.named_modules()
+            if isinstance(found, Block)
+            for weight, new in found.revive().items()
+        }
 
     def clean_exports(self, sigma: float | None = None) -> dict[str, Export]:
         """The graphs `clean` and `clean_grey`; `sigma` is the strongest noise in 0..1 that they may be told."""

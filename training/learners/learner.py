@@ -78,6 +78,13 @@ class Learner(nn.Module, ABC, Generic[SettingsT]):
         `progress` is the share of the run that is done, 0 to 1.
         """
 
+    def revive(self, step: int) -> dict[str, Tensor]:
+        """Called after every step, of which there have been `step`: a chance to begin anew with weights that are lost.
+
+        Returns masks of what is new, which fit on their parameters, by their names: averages begin anew there, too.
+        """
+        return {}
+
     def settle(self) -> None:
         """Called once with the averaged weights in place, before export: a chance to renew statistics."""
         return

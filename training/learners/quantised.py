@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.learners.operators import from_steps, in_bytes
-from training.learners.rectified import Rectified
 
 PACE = 0.01
 """Share by which a range moves towards that of the batch at hand."""
@@ -128,11 +127,9 @@ class QuantisedBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = QuantisedConv(channels, channels, 3, padding=1)
-        self.rectified = Rectified(channels)
         self.second = QuantisedConv(channels, channels, 3, padding=1)
-        self.between, self.added, self.sum = Bytes(), Bytes(), Bytes()
+        self.between, self.added, self.total = Bytes(), Bytes(), Bytes()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        self.rectified.revive(self.first.weight, self.second.weight)
-        added = self.added(self.second(self.between(self.rectified(self.first(x)))))
-        return self.sum(x + added), added
+        added = self.added(self.second(self.between(functional.relu(self.first(x)))))
+        return self.total(x + added), added

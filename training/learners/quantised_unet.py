@@ -1,15 +1,12 @@
-"""`UNet` with the convolutions of its blocks and between its scales in 8-bit integers.
+"""`UNet` with all but its first and its last layer in 8-bit integers.
 
-Layers have the names of those of a `UNet`, so that either may begin with a version of the other. In float are the first
-layer, the last, and what the last one takes: the first one's outputs plus what all others have added to them at the
-finest scale, which alone is rounded. A rounded sum would be seen in the picture.
+Layers have the names of those of a `UNet`, so that either may begin with a version of the other. What the last layer
+takes is in float too: the first one's outputs plus the rounded sum of all that is added to them at the finest scale.
+Were those outputs themselves rounded, that would be seen in the picture.
 """
 
 from __future__ import annotations
 
-import itertools
-
-import torch
 from torch import Tensor, nn
 
 from training.learners.learner import Losses
@@ -22,17 +19,20 @@ class QuantisedUNet(UNet):
 
     def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
         super().__init__(planes, settings, told=told)
-        *fine, coarsest = settings.channels
-        steps = list(itertools.pairwise(settings.channels))
+        coarser = range(len(settings.channels) - 1)
         self.entered = Bytes()
-        self.down, self.up = (nn.ModuleList(_stage(width, settings.blocks) for width in fine) for _ in range(2))
-        self.bottom = _stage(coarsest, settings.blocks)
-        self.shrink = nn.ModuleList(QuantisedConv(a, b, 2, stride=2) for a, b in steps)
-        self.grow = nn.ModuleList(QuantisedGrow(b, a) for a, b in steps)
-        self.shrunk, self.grown, self.joined = (nn.ModuleList(Bytes() for _ in steps) for _ in range(3))
-        additions = 2 * settings.blocks + 1 if steps else settings.blocks
+        self.shrunk, self.grown, self.joined = (nn.ModuleList(Bytes() for _ in coarser) for _ in range(3))
+        additions = 2 * settings.blocks + 1 if coarser else settings.blocks
         self.sums = nn.ModuleList(Bytes() for _ in range(additions - 1))
-        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
+
+    def make_stage(self, channels: int) -> nn.Sequential:
+        return nn.Sequential(*(QuantisedBlock(channels) for _ in range(self.settings.blocks)))
+
+    def make_shrink(self, inputs: int, outputs: int) -> nn.Module:
+        return QuantisedConv(inputs, outputs, 2, stride=2)
+
+    def make_grow(self, inputs: int, outputs: int) -> nn.Module:
+        return QuantisedGrow(inputs, outputs)
 
     def inner(self, x: Tensor) -> Tensor:
         _, (added, *others) = self._from_scale(0, self.entered(x))
@@ -65,10 +65,6 @@ class QuantisedUNet(UNet):
     def overlap(self, multiple: int, noise: float, sigma: Tensor | None) -> int:
         """A difference however small may become a step, so all that it reaches counts."""
         return self.furthest(multiple)
-
-
-def _stage(channels: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(QuantisedBlock(channels) for _ in range(blocks)))
 
 
 def _through(stage: nn.Module, rounded: Tensor) -> tuple[Tensor, list[Tensor]]:

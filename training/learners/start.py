@@ -76,5 +76,6 @@ def _weights(path: Path) -> dict[str, Tensor]:
     for name in [name for name in stored if name.endswith(STEPS)]:  # of a convolution in integers
         layer = name.removesuffix(STEPS)
         weight = from_steps(stored[name], stored[f"{layer}.scale"])
-        stored[f"{layer}.weight"] = transposed(weight) if weight.shape[2:] == (1, 1) else weight
+        grows = weight.shape[2:] == (1, 1)  # as of all layers in integers `QuantisedGrow` alone does
+        stored[f"{layer}.weight"] = transposed(weight) if grows else weight
     return stored

@@ -8,6 +8,7 @@ blind image denoising via bias-free CNNs", 2020): only there does the place of a
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +24,8 @@ from training.settings import Channels, NetworkSettings
 
 FAINT = 0.1
 """Levels of 255: a crop that is as near as this counts as restored."""
+PATIENCE = 100
+"""Steps after which a channel that nothing has passed is taken for dead."""
 SEAM = 0.02
 """Levels of 255: what lies beyond a tile's overlap may change a pixel by so much."""
 
@@ -45,7 +48,7 @@ class UNetSettings(NetworkSettings):
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
     smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
     grey_share: Annotated[float, Field(gt=0, lt=1, description="share of a batch that is grey")] = 0.5
-    quantised: Annotated[bool, Field(description="convolutions of the blocks in 8-bit integers")] = False
+    quantised: Annotated[bool, Field(description="all but the first and the last layer in 8-bit integers")] = False
     rounded_share: Annotated[
         float, Field(gt=0, le=1, description="last share of a quantised run in which it rounds, which takes longer")
     ] = 1.0
@@ -92,8 +95,20 @@ class Block(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.rectified.revive(self.first.weight, self.second.weight)
         return x + self.second(self.rectified(self.first(x)))
+
+    @torch.no_grad()
+    def revive(self) -> dict[str, Tensor]:
+        """Draw filters for dead channels anew (He et al. 2015), so that the block computes what it did.
+
+        Their outputs begin at zero, which has a gradient at once. Returns which entries are new, as in `Learner`.
+        """
+        dead = self.rectified.dead()
+        first, second = self.first.weight, self.second.weight
+        drawn = torch.randn(first.shape) * (2 / first[0].numel()) ** 0.5
+        first[dead] = drawn.to(first)[dead]
+        second[:, dead] = 0
+        return {"first.weight": dead.view(-1, 1, 1, 1), "second.weight": dead.view(1, -1, 1, 1)}
 
 
 class UNet(nn.Module):
@@ -105,22 +120,28 @@ class UNet(nn.Module):
     def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
         super().__init__()
         self.settings = settings
-        channels, blocks = settings.channels, settings.blocks
-
-        def stage(width: int) -> nn.Sequential:
-            return nn.Sequential(*(Block(width) for _ in range(blocks)))
-
-        fine, coarse = channels[:-1], channels[1:]
-        self.head = nn.Conv2d(4 * planes + told, channels[0], 3, padding=1)
-        self.down = nn.ModuleList(map(stage, fine))
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True))
-        self.bottom = stage(channels[-1])
-        self.grow = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in zip(fine, coarse, strict=True)
-        )
-        self.up = nn.ModuleList(map(stage, fine))
-        self.tail = nn.Conv2d(channels[0], 4 * planes, 3, padding=1, bias=False)
+        *fine, coarsest = settings.channels
+        scales = list(itertools.pairwise(settings.channels))
+        self.head = nn.Conv2d(4 * planes + told, settings.channels[0], 3, padding=1)
+        self.down = nn.ModuleList(map(self.make_stage, fine))
+        self.shrink = nn.ModuleList(self.make_shrink(a, b) for a, b in scales)
+        self.bottom = self.make_stage(coarsest)
+        self.grow = nn.ModuleList(self.make_grow(b, a) for a, b in scales)
+        self.up = nn.ModuleList(map(self.make_stage, fine))
+        self.tail = nn.Conv2d(settings.channels[0], 4 * planes, 3, padding=1, bias=False)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
+
+    def make_stage(self, channels: int) -> nn.Sequential:
+        """Blocks."""
+        return nn.Sequential(*(Block(channels) for _ in range(self.settings.blocks)))
+
+    def make_shrink(self, inputs: int, outputs: int) -> nn.Module:
+        """To the next coarser scale."""
+        return nn.Conv2d(inputs, outputs, 2, stride=2, bias=False)
+
+    def make_grow(self, inputs: int, outputs: int) -> nn.Module:
+        """And back."""
+        return nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False)
 
     @property
     def reach(self) -> int:
@@ -183,7 +204,7 @@ class UNet(nn.Module):
         """Before evaluation and export, once the weights are final."""
 
     def furthest(self, multiple: int) -> int:
-        """The `reach` or the next multiple."""
+        """The `reach`, up to the next multiple."""
         return -(-self.reach // multiple) * multiple
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ import torch
 
 from tests import tiny
 from tests.processes import ROOT
-from training import loop
+from training import loop, recipe
 from training.data.photographs import Photographs
 from training.export import export
 from training.learners.dae import Dae, DaeSettings
@@ -302,13 +302,16 @@ def test_a_run_with_more_channels_begins_as_exact_as_the_version_it_starts_from(
         assert (grow.grad[6:, :4] != 0).all(), "from where it is, the network can learn to use the further channels"
 
 
-def test_a_run_of_the_recipe_can_start_from_the_shipped_version() -> None:
-    (folder,) = (ROOT / "models/zoo/photo-dae").iterdir()
-    dae = Dae(RECIPE.settings.model_copy(update={"start": str(folder)}), tiny.twin("photo-dae"))
+@pytest.mark.parametrize("name", ["photo-dae", "photo-dae-fast"])
+def test_a_run_of_the_recipe_can_start_from_the_shipped_version(name: str) -> None:
+    (folder,) = (ROOT / "models/zoo" / name).iterdir()
+    settings = recipe.find(name).settings
+    assert isinstance(settings, DaeSettings)
+    dae = Dae(settings.model_copy(update={"start": str(folder)}), tiny.twin("photo-dae"))
     before = [parameter.clone() for parameter in dae.parameters()]
     dae.prepare()
     assert not any(torch.equal(old, new) for old, new in zip(before, dae.parameters(), strict=True) if old.numel() > 2)
-    assert dae.settings.model_dump()["start"] == f"photo-dae/{folder.name}"
+    assert dae.settings.model_dump()["start"] == f"{name}/{folder.name}"
 
 
 def test_a_version_of_another_form_is_no_start(tmp_path: Path) -> None:

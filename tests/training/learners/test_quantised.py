@@ -120,7 +120,7 @@ def test_where_nothing_is_added_the_picture_stays_exact(channels: tuple[int, ...
     assert torch.equal(network.inner(features), features)
 
 
-def test_onnxruntime_runs_the_blocks_in_integers(tmp_path: Path) -> None:
+def test_onnxruntime_runs_all_but_the_first_and_the_last_layer_in_integers(tmp_path: Path) -> None:
     settings = DaeSettings(
         channels=(8, 16), blocks=2, crop=32, batch_size=4, steps=1, learning_rate=1e-3, quantised=True
     )
@@ -139,9 +139,32 @@ def test_onnxruntime_runs_the_blocks_in_integers(tmp_path: Path) -> None:
     assert ran.count("Conv") == 2  # head and tail
     assert ran.count("QuantizeLinear") == ran.count("DequantizeLinear") == 1  # in between all is in integers
     stored = {tensor.name: tensor.data_type for tensor in onnx.load_from_string(graphs["clean"]).graph.initializer}
-    assert sum(kind == onnx.TensorProto.INT8 for kind in stored.values()) >= 12
+    assert sum(kind == onnx.TensorProto.INT8 for kind in stored.values()) == 14
     (again,) = session.run(None, {name: np.asarray(value) for name, value in recordings["clean"].inputs.items()})
     assert np.array_equal(again, recordings["clean"].outputs["clean"])
+
+
+def test_a_network_of_one_scale_is_exported_too() -> None:
+    made = tiny.learner("photo-dae", "quantised=true", "channels=4")
+    for phase in ("colour", "grey"):
+        made.losses(phase, made.draw(), 0.0)
+    made.settle()
+    assert set(export(made)[0]) >= {"clean", "clean_grey"}  # proven against torch
+
+
+def test_a_wider_network_in_integers_begins_with_the_weights_of_a_narrower_one(tmp_path: Path) -> None:
+    old = tiny.learner("photo-dae", "channels=4,6")
+    for name, graph in export(old)[0].items():
+        (tmp_path / f"{name}.onnx").write_bytes(graph)
+    new = tiny.learner("photo-dae", "channels=6,8", "quantised=true", f"start={tmp_path}")
+    new.prepare()
+    assert isinstance(old, Dae)
+    assert isinstance(new, Dae)
+    for module in new.modules():
+        if isinstance(module, (Bytes, QuantisedConv)):
+            module.rounding = False
+    image, sigma = torch.rand(2, 3, 16, 24), torch.tensor([0.02, 0.1])
+    assert torch.allclose(new.colour.train()(image, sigma), old.colour(image, sigma), atol=1e-5)
 
 
 @pytest.mark.parametrize("quantised", ["true", "false"])
