@@ -7,8 +7,9 @@ probability that it is real, D(x) = sigmoid(d(x)). With m pictures and m latents
     J_G = -1/m sum log D(G(z_i))
 
 the second being the paper's non-saturating form (section 3), which gives slopes while D is ahead.
-Dropout in the discriminator is the paper's; Adam (Kingma and Ba 2015) with the first decay at one
-half is Radford et al.'s (2015). Nothing else of what has come since stabilises it.
+Dropout in the discriminator is the paper's. Later are Adam (Kingma and Ba 2015), with the first decay at one half and
+leaky ReLUs as Radford et al. (2015) have them, and the average of the generator's weights, which ships. Nothing
+holds the discriminator back.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ from training.data.labelled import Pictures
 from training.learners.gan import discriminator_loss, generator_loss
 from training.learners.learner import Batch, Export, Learner, Losses
 from training.settings import Settings
+
+
+ABOUT = """\
+The generative adversarial network of Goodfellow et al. (2014): two perceptrons with leaky ReLUs, dropout in the
+discriminator, the non-saturating loss, Adam; what ships is the running average of the generator's weights. Nothing
+holds the discriminator back, so many kinds of pictures are missing."""
+"""For the card of the recipe."""
 
 
 class VanillaGanSettings(Settings):

@@ -1,7 +1,7 @@
 """digits-gan: a class-conditional GAN of residual blocks, for handwritten digits."""
 
 from training.data import mnist
-from training.learners.gan import Gan, GanSettings
+from training.learners.gan import ABOUT, Gan, GanSettings
 from training.metrics import fidelity
 from training.recipe import Recipe
 
@@ -19,5 +19,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=fidelity.evaluate,
+    about=ABOUT,
     not_for="Training data for readers of digits: what it never saw it does not draw.",
 )

@@ -1,7 +1,7 @@
 """digits-vanilla-gan: the first generative adversarial network, two perceptrons."""
 
 from training.data import mnist
-from training.learners.vanilla_gan import VanillaGan, VanillaGanSettings
+from training.learners.vanilla_gan import ABOUT, VanillaGan, VanillaGanSettings
 from training.metrics import fidelity
 from training.recipe import Recipe
 
@@ -18,5 +18,6 @@ RECIPE = Recipe(
         ema=0.999,
     ),
     evaluate=fidelity.evaluate,
+    about=ABOUT,
     not_for="Anything that digits-gan can do: it is here to show where the family began.",
 )

@@ -1,7 +1,7 @@
 """fashion-gan: a class-conditional GAN of residual blocks, for pictures of clothing."""
 
 from training.data import mnist
-from training.learners.gan import Gan, GanSettings
+from training.learners.gan import ABOUT, Gan, GanSettings
 from training.metrics import fidelity
 from training.recipe import Recipe
 
@@ -19,5 +19,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=fidelity.evaluate,
+    about=ABOUT,
     not_for="Designing garments: it draws what Zalando sold in 2017, in 28x28 grey pixels.",
 )

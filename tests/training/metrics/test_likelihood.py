@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_a_unit_is_active_where_its_mean_varies_with_the_picture() -> None:
 def test_the_figures_are_measured_through_the_graphs() -> None:
     made, data = tiny.exported("digits-vae"), tiny.twin("digits-vae")
     graphs = Graphs(made.graphs)
-    error, elbo, seen, importance, active = likelihood.evaluate(graphs, data)
+    error, elbo, seen, unseen, importance, active = likelihood.evaluate(graphs, data)
     grey = data.test.images.astype(np.float64) / 255
     with torch.no_grad():
         plans = made.learner.exports()
@@ -138,5 +139,12 @@ def test_the_figures_are_measured_through_the_graphs() -> None:
     assert active.value == int((code.numpy().var(axis=0) > 0.01).sum())
     assert elbo.value < importance.value < elbo.value + 50
     assert abs(seen.value - elbo.value) < 20
+    assert abs(unseen.value - elbo.value) < 20
+    assert unseen.samples == len(data.validation.images)
+    divergence = vae.kl_divergence(code, log_variance).mean().item()
+    total, *units = map(float, re.findall(r"\d+\.\d\d(?=[ ,]|$)", active.protocol))
+    assert total == pytest.approx(divergence, abs=0.01)
+    assert sum(units) == pytest.approx(divergence, abs=0.03)
+    assert units == sorted(units, reverse=True)
     assert (error.better, elbo.better, active.better) == ("lower", "higher", "higher")
     assert {metric.samples for metric in (error, elbo, seen, importance, active)} == {100}
