@@ -16,10 +16,13 @@ SAMPLES = 1000
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 
-@pytest.mark.parametrize("accept", ["application/zip", "application/x-npy", "application/json", "image/png"])
-def test_a_thousand_samples(accept: str, tmp_path: Path, figure: Figure) -> None:
-    shutil.copytree(ROOT / "models/zoo/fashion-vae", tmp_path / "fashion-vae")
-    with serving(models=tmp_path, default_generate="fashion-vae") as served:
+@pytest.mark.parametrize("model", ["fashion-vae", "digits-gan"])
+@pytest.mark.parametrize(
+    "accept", ["application/zip", "application/x-npy", "application/json", "image/png", "image/webp"]
+)
+def test_a_thousand_samples(model: str, accept: str, tmp_path: Path, figure: Figure) -> None:
+    shutil.copytree(ROOT / "models/zoo" / model, tmp_path / model)
+    with serving(models=tmp_path, default_generate=model) as served:
         served.generate({"seed": 1, "count": 10}, accept)
         rest = served.resident()
         served.forget_peak()
