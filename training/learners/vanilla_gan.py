@@ -27,7 +27,6 @@ from training.learners.gan import discriminator_loss, generator_loss
 from training.learners.learner import Batch, Export, Learner, Losses
 from training.settings import Settings
 
-
 ABOUT = """\
 The generative adversarial network of Goodfellow et al. (2014): two perceptrons with leaky ReLUs, dropout in the
 discriminator, the non-saturating loss, Adam; what ships is the running average of the generator's weights. Nothing
