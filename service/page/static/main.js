@@ -18,20 +18,22 @@ function tell(text, kind) {
 }
 
 async function begin() {
-  let models;
+  let ready, models;
   try {
-    const { models: ready } = await (await call("readyz")).json();
+    ({ models: ready } = await (await call("readyz")).json());
     ({ models } = await (await call("v1/models")).json());
-    tell(`Ready with ${ready.length} models.`, "good");
   } catch (error) {
     tell(error.message, "bad");
     if (form.hidden) setTimeout(begin, AGAIN);
     return;
   }
   form.hidden = true;
-  if (filled) return;
-  filled = true;
-  await Promise.all(Object.entries(SECTIONS).map(([id, section]) => fill(document.getElementById(id), section, models)));
+  if (!filled) {
+    filled = true;
+    const sections = Object.entries(SECTIONS).map(([id, section]) => fill(document.getElementById(id), section, models));
+    await Promise.all(sections);
+  }
+  tell(`Ready with ${ready.length} models.`, "good");
 }
 
 async function fill(section, { start, ordered = (choices) => choices }, models) {
