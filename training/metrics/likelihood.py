@@ -19,6 +19,9 @@ IMPORTANCE = 5_000
 BOUNDED, FEWEST = 50, 10
 """One in so many of the test pictures has its bound computed, which takes minutes; of few pictures so many at least."""
 
+ONE = "nats a picture, one latent sample each"
+"""How an ELBO is measured."""
+
 
 def binarise(images: Images) -> NDArray[np.float32]:
     """The one fixed binary sample of held-out pictures: seed 0, a uniform draw a pixel, in file order."""
@@ -90,33 +93,16 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     gap = bound - elbo[some]
     return [
         _reconstruction(graphs, data),
-        Metric(
-            name="ELBO",
-            value=float(elbo.mean()),
-            standard_error=spread(elbo),
-            better="higher",
-            samples=len(elbo),
-            data=name,
-            protocol="nats a picture, one latent sample each",
-        ),
-        Metric(
-            name="ELBO of training pictures",
-            value=float(seen.mean()),
-            standard_error=spread(seen),
-            better="higher",
-            samples=len(seen),
-            data=f"the first of {data.name} training, binarised once with default_rng(0)",
-            protocol="nats a picture, one latent sample each; how far it lies above the others was learnt by heart",
+        _elbo("ELBO", elbo, name, ONE),
+        _elbo(
+            "ELBO of training pictures",
+            seen,
+            f"the first of {data.name} training, binarised once with default_rng(0)",
+            f"{ONE}; how far it lies above the others was learnt by heart",
         ),
         *(
-            Metric(
-                name="ELBO of validation pictures",
-                value=float(found.mean()),
-                standard_error=spread(found),
-                better="higher",
-                samples=len(found),
-                data=f"{data.name} validation, binarised once with default_rng(0)",
-                protocol="nats a picture, one latent sample each",
+            _elbo(
+                "ELBO of validation pictures", found, f"{data.name} validation, binarised once with default_rng(0)", ONE
             )
             for found in unseen
         ),
@@ -144,6 +130,18 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
             ),
         ),
     ]
+
+
+def _elbo(name: str, nats: Rows, data: str, protocol: str) -> Metric:
+    return Metric(
+        name=name,
+        value=float(nats.mean()),
+        standard_error=spread(nats),
+        better="higher",
+        samples=len(nats),
+        data=data,
+        protocol=protocol,
+    )
 
 
 def _reconstruction(graphs: Graphs, data: Pictures) -> Metric:
