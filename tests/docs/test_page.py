@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from models.store import Store
 from tests.docs.screenshots import CHROMIUM
@@ -25,8 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models for every section."""
     folder = tmp_path_factory.mktemp("page")
     publish_all(folder)
-    manifest, files = encode_and_generate(name="digits-plane", latent=2)
-    Store([folder]).publish(manifest, files)
+    for name, latent in (("digits-plane", 2), ("digits-space", 3)):
+        Store([folder]).publish(*encode_and_generate(name=name, latent=latent))
     return folder
 
 
@@ -128,7 +128,8 @@ def test_a_point_of_the_plane_is_a_picture(page: Page) -> None:
     assert abs(float(page.get_by_label("Down").input_value()) - 25) <= 1
 
 
-def test_a_drawing_has_its_place_on_the_plane(page: Page) -> None:
+def stroke(page: Page) -> None:
+    """One line down the middle of the paper."""
     paper = page.locator("#paper")
     paper.scroll_into_view_if_needed()
     box = paper.bounding_box()
@@ -137,9 +138,25 @@ def test_a_drawing_has_its_place_on_the_plane(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 3 / 4, steps=4)
     page.mouse.up()
+
+
+def test_a_drawing_has_its_place_on_the_plane(page: Page) -> None:
+    stroke(page)
     expect(page.get_by_text(re.compile(r"Your drawing has its place\."))).to_be_visible()
     page.get_by_role("button", name="Wipe").click()
     expect(page.get_by_text("Draw here.")).to_be_visible()
+
+
+def test_a_drawing_waits_for_the_model_that_was_chosen(page: Page) -> None:
+    """What is drawn before the page knows anything of the model is not lost."""
+    held: list[Route] = []
+    name = page.get_by_label("Model for the plane").locator("option").nth(1).inner_text()
+    page.route(re.compile(f"/v1/models/{name}$"), lambda route: held.append(route))
+    page.get_by_label("Model for the plane").select_option(name)
+    stroke(page)
+    expect(page.get_by_text("Draw here.")).to_be_visible()
+    held[0].continue_()
+    expect(page.get_by_text(re.compile(r"Your drawing has its place\."))).to_be_visible()
 
 
 def test_samples_follow_seed_and_class(page: Page) -> None:

@@ -129,6 +129,5 @@ export function start(section, model) {
     });
     clean();
   }
-  renew();
   return renew;
 }

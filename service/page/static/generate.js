@@ -15,7 +15,7 @@ export function start(section, model) {
     if (get("class").value) json.class = get("class").value;
     if (get("truncation").value !== "1") json.truncation = Number(get("truncation").value);
     tell(section, command("v1/generate", { json, accept: "application/zip", output: "samples.zip" }));
-    latest(async (signal) => {
+    return latest(async (signal) => {
       get("samples").classList.add("busy");
       try {
         const { images } = await (await call("v1/generate", { body: json, signal })).json();
@@ -37,14 +37,14 @@ export function start(section, model) {
     });
   }
 
-  function renew() {
-    latest(async (signal) => {
+  async function renew() {
+    const known = await latest(async (signal) => {
       const { classes } = await factsOf(model(), "generate", signal);
       const any = element("option", { value: "" }, "any");
       get("class").replaceChildren(any, ...classes.map((name) => element("option", { value: name }, name)));
       get("class").disabled = !classes.length;
-      queueMicrotask(draw); // it abandons this work, which is done
     });
+    if (known) await draw();
   }
 
   get("class").addEventListener("change", draw);
@@ -57,6 +57,5 @@ export function start(section, model) {
     get("seed").value = Math.floor(Math.random() * SEEDS);
     draw();
   });
-  renew();
   return renew;
 }

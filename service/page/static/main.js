@@ -47,7 +47,9 @@ async function fill(section, { start, ordered = (choices) => choices }, models) 
     const choices = await ordered(fitting.sort((a, b) => rank(a) - rank(b)));
     const select = section.querySelector(".model select");
     select.replaceChildren(...choices.map((model) => element("option", { value: model.name }, model.name)));
-    select.addEventListener("change", start(section, () => select.value));
+    const renew = start(section, () => select.value);
+    select.addEventListener("change", renew);
+    await renew();
   } catch (error) {
     show(section, error);
   }

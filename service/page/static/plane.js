@@ -37,7 +37,7 @@ export function start(section, model) {
   const pad = get("pad"), across = get("across"), down = get("down"), paper = get("paper");
   const ink = paper.getContext("2d");
   const whole = newest(section), drawing = newest(section);
-  let origin, picture, encoded;
+  let known = Promise.resolve(false), origin, picture, encoded;
 
   function at(x, y) {
     const latent = [...origin];
@@ -93,7 +93,7 @@ export function start(section, model) {
   }
 
   async function place() {
-    if (!origin) return;
+    if (!(await known)) return;
     const placed = await drawing(async (signal) => {
       const blob = await new Promise((done) => paper.toBlob(done, "image/png"));
       const path = `v1/encode?${new URLSearchParams({ model: model(), reconstruct: "true", invert: "false" })}`;
@@ -180,12 +180,11 @@ export function start(section, model) {
     origin = undefined; // it is of another model
     drawing();
     wipe();
-    const known = await whole(async (signal) => {
+    known = whole(async (signal) => {
       const { latent_size } = await factsOf(model(), "generate", signal);
       if (!signal.aborted) origin = new Array(latent_size).fill(0);
     });
-    if (known && (await backdrop())) move();
+    if ((await known) && (await backdrop())) move();
   }
-  renew();
   return renew;
 }

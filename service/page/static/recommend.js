@@ -85,7 +85,7 @@ export function start(section, model) {
         return element("li", {}, button);
       }),
     );
-    latest(async (signal) => {
+    return latest(async (signal) => {
       const json = { model: model(), users: [{ liked: [...liked.keys()] }], count: COUNT, reasons: true };
       tell(section, command("v1/recommend", { json }));
       films.classList.add("busy");
@@ -136,6 +136,5 @@ export function start(section, model) {
       else point((at + (event.key === "ArrowDown" ? 1 : shown.length - 1)) % shown.length);
     }
   });
-  renew();
   return renew;
 }
