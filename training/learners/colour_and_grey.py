@@ -34,8 +34,12 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         self.crops = Crops(data.train, settings.crop, settings.smallest_scale)
 
     def prepare(self) -> None:
-        if self.settings.start is not None:
-            begin(self, Path(self.settings.start))
+        if self.settings.start is None:
+            return
+        in_integers = begin(self, Path(self.settings.start))
+        for name, network in (("colour", self.colour), ("grey", self.grey)):
+            if isinstance(network, QuantisedUNet) and not in_integers:  # where they are, a new basis would round anew
+                network.turn(lambda phase=name: self.losses(phase, self.draw(), progress=0.0))
 
     def settle(self) -> None:
         self.colour.settle()

@@ -49,6 +49,12 @@ class Bytes(nn.Module):
         return torch.fake_quantize_per_tensor_affine(values.float(), self.scale, self.zero.int(), 0, 255)
 
     @torch.no_grad()
+    def forget(self) -> None:
+        """Take the range of the next batch, whatever was seen before."""
+        self.low.zero_()
+        self.high.zero_()
+
+    @torch.no_grad()
     def _follow(self, low: Tensor, high: Tensor) -> None:
         pace = PACE if self.low < self.high else 1.0
         self.low.lerp_(low.clamp(max=0), pace)

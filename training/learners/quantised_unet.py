@@ -2,16 +2,26 @@
 
 Layers have the names of those of a `UNet`, so that either may begin with a version of the other. What the last layer
 takes is in float too: the first one's outputs plus the rounded sum of all that is added to them at the finest scale.
-Were those outputs themselves rounded, that would be seen in the picture.
+Were those outputs themselves rounded, that would be seen in the picture. What is seen of the rest is what the last
+layer takes of it, so channels of the finest scale are of the basis that it takes least rounding from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
+from training.learners.basis import quietest
 from training.learners.learner import Losses
 from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv, QuantisedGrow
 from training.learners.unet import UNet, UNetSettings
+
+HUSHED = 50 / 255
+"""Noise from which values would fill their range the more, the stronger it is."""
+EXAMPLES = 6
+"""Batches by which a basis is found."""
 
 
 class QuantisedUNet(UNet):
@@ -34,6 +44,13 @@ class QuantisedUNet(UNet):
     def make_grow(self, inputs: int, outputs: int) -> nn.Module:
         return QuantisedGrow(inputs, outputs)
 
+    def noise(self, x: Tensor, sigma: Tensor | None) -> Tensor:
+        """Strong noise fills the range of what is rounded, and weak noise a few steps, so x is made smaller for it."""
+        if sigma is None:
+            return super().noise(x, sigma)
+        smaller = (1 + (sigma / HUSHED).square()).rsqrt().view(-1, 1, 1, 1)
+        return super().noise(x * smaller, sigma) / smaller
+
     def inner(self, x: Tensor) -> Tensor:
         _, (added, *others) = self._from_scale(0, self.entered(x))
         for another, rounded_sum in zip(others, self.sums, strict=True):
@@ -49,6 +66,35 @@ class QuantisedUNet(UNet):
         grown = self.grown[scale](self.grow[scale](coarse))
         fine, added_last = _through(self.up[scale], self.joined[scale](fine + grown))
         return fine, [*added, grown, *added_last]
+
+    @torch.no_grad()
+    def turn(self, see: Callable[[], object]) -> None:
+        """Put the finest scale into the basis in which rounding is seen least; `see` shows this network a batch.
+
+        What the network computes stays what it was, but for rounding.
+        """
+        stages = (self.down[0], self.up[0]) if len(self.down) else (self.bottom,)
+        blocks = [block for stage in stages for block in stage.children() if isinstance(block, QuantisedBlock)]
+        summands = [*self.sums, *(block.added for block in blocks), *self.grown[:1]]
+        products: list[Tensor] = []
+        hooks = [summand.register_forward_pre_hook(_noting(products)) for summand in summands]
+        for _ in range(EXAMPLES):
+            see()
+        for hook in hooks:
+            hook.remove()
+        tail = self.tail.weight
+        basis = quietest(torch.stack(products).mean(dim=0), torch.einsum("oihw,ojhw->ij", tail, tail))
+        inverse = torch.linalg.inv(basis)
+        _turn(self.head, "bias", 0, basis)
+        for writer in (self.head, *(block.second for block in blocks)):
+            _turn(writer, "weight", 0, basis)
+        for writer in self.grow[:1]:
+            _turn(writer, "weight", 1, basis)
+        for reader in (self.tail, *self.shrink[:1], *(block.first for block in blocks)):
+            _turn(reader, "weight", 1, inverse.T)
+        for module in self.modules():
+            if isinstance(module, Bytes):
+                module.forget()
 
     def loss(self, clean: Tensor, bad: Tensor, told: Tensor | None, progress: float, *, half: bool) -> Losses:
         rounding = progress >= 1 - self.settings.rounded_share
@@ -74,3 +120,19 @@ def _through(stage: nn.Module, rounded: Tensor) -> tuple[Tensor, list[Tensor]]:
         rounded, change = block(rounded)
         added.append(change)
     return rounded, added
+
+
+def _noting(products: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor]], None]:
+    """A hook that appends the mean of v v^T over all pixels v [C] of what a module takes."""
+
+    def note(module: nn.Module, taken: tuple[Tensor]) -> None:
+        pixels = taken[0].movedim(1, -1).flatten(0, -2).float()
+        products.append(pixels.T @ pixels / len(pixels))
+
+    return note
+
+
+def _turn(layer: nn.Module, name: str, axis: int, basis: Tensor) -> None:
+    weight = layer.get_parameter(name)
+    turned = torch.einsum("ij,j...->i...", basis, weight.movedim(axis, 0).double())
+    weight.copy_(turned.movedim(0, axis))

@@ -19,18 +19,22 @@ from training.settings import SettingError
 STEPS = ".steps"
 
 
-def begin(learner: Learner[Any], folder: Path) -> None:
+def begin(learner: Learner[Any], folder: Path) -> bool:
     """Put the weights of the version in `folder` into `learner`, whose graphs must be of the same form.
 
     Its layers may have more channels. The version's are then the first of them and do not hear of the others, which
     stay as they were drawn: with all its channels the network begins as exact as the version is.
 
+    Returns whether the version computes in integers.
+
     Raises:
         SettingError: a graph is missing, or a weight is, or does not fit its place or has none.
     """
+    in_integers = False
     missing = {id(parameter): name for name, parameter in learner.named_parameters()}
     for name, plan in learner.exports().items():
         stored = _weights(folder / f"{name}.onnx")
+        in_integers |= any(key.endswith(STEPS) for key in stored)
         known = dict(plan.module.named_parameters())
         if homeless := [key for key in stored if key.endswith((".weight", ".bias")) and key not in known]:
             raise SettingError(f"start={folder}: {homeless[0]} of {name} has no place with these settings")
@@ -44,6 +48,7 @@ def begin(learner: Learner[Any], folder: Path) -> None:
             missing.pop(id(parameter), None)
     if missing:
         raise SettingError(f"start={folder}: it has no weight {next(iter(missing.values()))}")
+    return in_integers
 
 
 def _fits(stored: Tensor, parameter: Tensor) -> bool:

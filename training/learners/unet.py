@@ -162,8 +162,13 @@ class UNet(nn.Module):
         if sigma is not None:
             level = sigma.view(-1, 1, 1, 1) + torch.zeros_like(pixels[:, :1])
             pixels = torch.cat((pixels, level), dim=1)
-        noise = self.tail(self.inner(self.head(pixels)))
+        noise = self.noise(self.head(pixels), sigma)
         return image - functional.pixel_shuffle(noise.float(), 2)
+
+    def noise(self, x: Tensor, sigma: Tensor | None) -> Tensor:
+        """[B,channels[0],H/2,W/2] -> [B,4C,H/2,W/2]: all after the first layer. Of twice x it is twice as much."""
+        del sigma
+        return self.tail(self.inner(x))
 
     def inner(self, x: Tensor) -> Tensor:
         """[B,channels[0],H/2,W/2], twice: what lies between the first layer and the last."""

@@ -167,6 +167,26 @@ def test_a_wider_network_in_integers_begins_with_the_weights_of_a_narrower_one(t
     assert torch.allclose(new.colour.train()(image, sigma), old.colour(image, sigma), atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", ["4", "4,6", "4,6,8"])
+def test_turning_the_finest_scale_changes_rounding_alone(channels: str) -> None:
+    """What is computed stays, and ranges are those of the next batch."""
+    made = tiny.learner("photo-dae", "quantised=true", f"channels={channels}", "precision=float32")
+    assert isinstance(made, Dae)
+    image, sigma = torch.rand(2, 3, 32, 32), torch.tensor([0.02, 0.1])
+
+    def exactly() -> torch.Tensor:
+        for module in made.modules():
+            if isinstance(module, (Bytes, QuantisedConv)):
+                module.rounding = False
+        return made.colour.train()(image, sigma)
+
+    before, head = exactly(), made.colour.head.weight.clone()
+    made.colour.turn(lambda: made.losses("colour", made.draw(), 0.0))
+    assert all(module.low == module.high == 0 for module in made.colour.modules() if isinstance(module, Bytes))
+    assert torch.allclose(exactly(), before, atol=1e-5)
+    assert not torch.allclose(made.colour.head.weight, head, atol=0.01)
+
+
 @pytest.mark.parametrize("quantised", ["true", "false"])
 def test_a_run_can_start_from_integers(tmp_path: Path, quantised: str) -> None:
     old = tiny.learner("photo-dae", "quantised=true")

@@ -1,0 +1,59 @@
+"""The basis for rounding: against its bound, and by rounding in it."""
+
+import pytest
+import torch
+
+from training.learners import basis
+from training.learners.basis import quietest
+
+
+def spread(count: int, rank: int) -> torch.Tensor:
+    factor = torch.randn(rank, count, dtype=torch.float64) * torch.logspace(0, -1, rank).unsqueeze(1)
+    return factor.T @ factor
+
+
+def test_all_parts_are_of_one_size_and_as_large_as_before() -> None:
+    torch.manual_seed(0)
+    signal = spread(12, 40)
+    matrix = quietest(signal, spread(12, 3))
+    sizes = (matrix @ signal @ matrix.T).diag()
+    assert torch.allclose(sizes, signal.trace() / 12 * torch.ones(12, dtype=torch.float64))
+
+
+def test_no_basis_is_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is heard, times the largest part: it reaches the bound, and every other basis lies above."""
+    monkeypatch.setattr(basis, "AT_LEAST", 0.0)
+    torch.manual_seed(1)
+    signal, heard = spread(12, 40), spread(12, 40)
+
+    def loudness(matrix: torch.Tensor) -> float:
+        inverse = torch.linalg.inv(matrix)
+        return float((matrix @ signal @ matrix.T).diag().max() * (inverse.T @ heard @ inverse).trace())
+
+    values = torch.linalg.eigvals(signal @ heard).real.sqrt()  # those of S^(1/2) H S^(1/2)
+    reached = loudness(quietest(signal, heard))
+    assert reached == pytest.approx(float(values.sum().square() / 12))
+    others = [torch.eye(12, dtype=torch.float64), torch.diag(signal.diag().rsqrt())]
+    others += [quietest(signal, heard) + 0.1 * torch.randn(12, 12, dtype=torch.float64) for _ in range(50)]
+    assert all(loudness(other) > reached for other in others)
+
+
+def test_rounding_is_heard_less() -> None:
+    torch.manual_seed(2)
+    signal, heard = spread(12, 40), spread(12, 3)
+    vectors = torch.randn(20_000, 12, dtype=torch.float64) @ torch.linalg.cholesky(signal).T
+
+    def heard_after(matrix: torch.Tensor) -> float:
+        turned = vectors @ matrix.T
+        step = turned.abs().max() / 127
+        error = (turned / step).round() * step @ torch.linalg.inv(matrix).T - vectors
+        return float(((error @ heard) * error).sum(dim=1).mean())
+
+    assert heard_after(quietest(signal, heard)) < heard_after(torch.eye(12, dtype=torch.float64)) / 5
+
+
+def test_what_says_nothing_stays_in_proportion() -> None:
+    torch.manual_seed(3)
+    matrix = quietest(spread(12, 4), spread(12, 3))
+    assert matrix.isfinite().all()
+    assert torch.linalg.cond(matrix) < 1000
