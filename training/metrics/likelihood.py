@@ -52,16 +52,17 @@ def bernoulli_nll(probability: Rows, binary: Rows) -> Rows:
     return -(binary * np.log(probability) + (1 - binary) * np.log1p(-probability)).sum(axis=1)
 
 
-def importance_weighted_bound(
+def bounds(
     graphs: Graphs, binary: NDArray[np.float32], mean: Rows, log_variance: Rows, samples: int, seed: int
-) -> Rows:
-    """log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x) of each picture [N], nats, z_k drawn from its q; K is `samples`.
+) -> tuple[Rows, Rows]:
+    """The importance-weighted bound of each picture [N] and its ELBO [N] by the same samples, nats.
 
-    Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016, equation 8. With K = 1 it is one sample
-    of the ELBO, and it rises with K towards log p(x).
+    log 1/K sum_k w_k and 1/K sum_k log w_k with w_k = p(x|z_k) p(z_k) / q(z_k|x), z_k drawn from q; K is `samples`.
+    Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016, equation 8. With K = 1 both are one
+    sample of the ELBO, and the former rises with K towards log p(x).
     """
     draws = np.random.default_rng(seed)
-    found: list[float] = []
+    found: list[tuple[float, float]] = []
     for picture, centre, spread in zip(binary, mean, np.exp(log_variance / 2), strict=True):
         noise = draws.standard_normal((samples, len(centre)))
         latent = centre + spread * noise
@@ -70,8 +71,10 @@ def importance_weighted_bound(
         likelihood = np.log(right).reshape(samples, -1).sum(axis=1, dtype=np.float64)
         # The constants of the two normal densities cancel.
         weight = likelihood - 0.5 * np.square(latent).sum(axis=1) + 0.5 * np.square(noise).sum(axis=1)
-        found.append(float(logsumexp(weight + np.log(spread).sum()) - np.log(samples)))
-    return np.array(found)
+        weight += np.log(spread).sum()
+        found.append((float(logsumexp(weight) - np.log(samples)), float(weight.mean())))
+    importance_weighted, elbo = np.array(found).T
+    return importance_weighted, elbo
 
 
 def active_units(mean: Rows) -> int:
@@ -89,8 +92,7 @@ def evaluate(graphs: Graphs, data: Pictures) -> list[Metric]:
     unseen = [elbo_of(graphs, binarise(data.validation.images))[2]] if len(data.validation.images) else []
     units = np.sort(kl_by_unit(mean, log_variance).mean(axis=0))[::-1]
     some = slice(None, None, min(BOUNDED, max(1, len(binary) // FEWEST)))
-    bound = importance_weighted_bound(graphs, binary[some], mean[some], log_variance[some], IMPORTANCE, seed=2)
-    gap = bound - elbo[some]
+    gap = np.subtract(*bounds(graphs, binary[some], mean[some], log_variance[some], IMPORTANCE, seed=2))
     return [
         _reconstruction(graphs, data),
         _elbo("ELBO", elbo, name, ONE),
