@@ -90,10 +90,7 @@ def test_the_importance_weighted_bound_rises_to_the_likelihood(plain: Graphs) ->
     bound, elbo = likelihood.bounds(plain, binary, mean, log_variance, samples=20_000, seed=0)
     assert bound == pytest.approx(right, abs=0.05)
     assert (elbo < bound).all()
-    few = [
-        likelihood.bounds(plain, binary, mean, log_variance, samples=2, seed=seed)[0].mean()
-        for seed in range(200)
-    ]
+    few = [likelihood.bounds(plain, binary, mean, log_variance, samples=2, seed=seed)[0].mean() for seed in range(200)]
     assert np.mean(few) < right.mean() - 3 * np.std(few) / math.sqrt(len(few))
 
 
