@@ -17,6 +17,8 @@ from training.learners.quantised import QuantisedGrow, transposed
 from training.settings import SettingError
 
 STEPS = ".steps"
+TOLD = 15 / 255
+"""What a network that was told the noise is taken to have been told, where it now is told nothing."""
 
 
 def begin(learner: Learner[Any], folder: Path) -> bool:
@@ -36,6 +38,7 @@ def begin(learner: Learner[Any], folder: Path) -> bool:
         stored = _weights(folder / f"{name}.onnx")
         in_integers |= any(key.endswith(STEPS) for key in stored)
         known = dict(plan.module.named_parameters())
+        _tell_nothing(stored, known)
         if homeless := [key for key in stored if key.endswith((".weight", ".bias")) and key not in known]:
             raise SettingError(f"start={folder}: {homeless[0]} of {name} has no place with these settings")
         for key, parameter in known.items():
@@ -49,6 +52,14 @@ def begin(learner: Learner[Any], folder: Path) -> bool:
     if missing:
         raise SettingError(f"start={folder}: it has no weight {next(iter(missing.values()))}")
     return in_integers
+
+
+def _tell_nothing(stored: dict[str, Tensor], known: dict[str, nn.Parameter]) -> None:
+    """Take the plane of the noise from a `UNet` that has one, if the new one has none; its share goes to the bias."""
+    head = "head.weight"
+    if head in stored and head in known and stored[head].shape[1] == known[head].shape[1] + 1:
+        stored["head.bias"] += TOLD * stored[head][:, -1].sum(dim=(1, 2))
+        stored[head] = stored[head][:, :-1]
 
 
 def _fits(stored: Tensor, parameter: Tensor) -> bool:

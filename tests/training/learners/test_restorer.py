@@ -6,6 +6,7 @@ import torch
 
 from training.data.photographs import Photographs, synthetic
 from training.export import export
+from training.learners.dae import Dae, DaeSettings
 from training.learners.restorer import Restorer
 from training.learners.unet import UNetSettings
 
@@ -52,6 +53,19 @@ def test_a_run_can_start_from_a_published_version(tmp_path: Path) -> None:
     new = learner(start=str(tmp_path))
     new.prepare()
     assert all(torch.equal(mine, its) for mine, its in zip(new.parameters(), old.parameters(), strict=True))
+
+
+def test_a_run_can_start_from_a_denoiser_as_though_it_were_told_a_little_noise(tmp_path: Path) -> None:
+    settings = {"channels": (4,), "blocks": 1, "crop": 32, "batch_size": 8, "steps": 1, "learning_rate": 1e-3}
+    old = Dae(DaeSettings.model_validate(settings), synthetic(0))
+    for name, graph in export(old)[0].items():
+        (tmp_path / f"{name}.onnx").write_bytes(graph)
+    new = learner(start=str(tmp_path))
+    new.prepare()
+    image, level = torch.rand(1, 3, 32, 32), torch.tensor([15 / 255])
+    inside = (..., slice(12, -12), slice(12, -12))  # beyond the border the level is told to be 0
+    assert torch.allclose(new.colour(image)[inside], old.colour(image, level)[inside], atol=1e-5)
+    assert not torch.allclose(new.colour(image)[inside], old.colour(image, 2 * level)[inside], atol=1e-4)
 
 
 def test_it_learns_to_repair() -> None:
