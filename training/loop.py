@@ -171,7 +171,7 @@ def restore(learner: Learner[Any], folder: Path) -> Run:
     Raises:
         NoCheckpoint: there is none, or it is of other data or of another release.
     """
-    run = _load(folder / CHECKPOINT, learner, learner.optimizers())
+    run = _load(folder / CHECKPOINT, learner, {})
     adopt_average(learner, run)
     return run
 
@@ -314,10 +314,10 @@ def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
         raise NoCheckpoint(f"{path} is of other data: name the data it was trained on, or train anew")
     try:
         learner.load_state_dict(state["weights"])
-    except RuntimeError as error:
-        raise NoCheckpoint(f"{path} is of a network of another release: train anew") from error
-    for name, optimizer in optimizers.items():
-        optimizer.load_state_dict(state["optimizers"][name])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+    except (RuntimeError, ValueError) as error:  # of weights, and of optimizers
+        raise NoCheckpoint(f"{path} is of another release: train anew") from error
     return Run(
         state["steps"], state["device"], state["step"], state["seconds"], state["prepared"], state["average"],
         state["rows"],

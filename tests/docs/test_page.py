@@ -147,16 +147,52 @@ def test_a_drawing_has_its_place_on_the_plane(page: Page) -> None:
     expect(page.get_by_text("Draw here.")).to_be_visible()
 
 
-def test_a_drawing_waits_for_the_model_that_was_chosen(page: Page) -> None:
-    """What is drawn before the page knows anything of the model is not lost."""
+def choose_another_plane(page: Page) -> list[Route]:
+    """The second model of the plane. What the page asks about it comes into this list, to be continued."""
     held: list[Route] = []
     name = page.get_by_label("Model for the plane").locator("option").nth(1).inner_text()
     page.route(re.compile(f"/v1/models/{name}$"), lambda route: held.append(route))
     page.get_by_label("Model for the plane").select_option(name)
+    return held
+
+
+def test_a_drawing_waits_for_the_model_that_was_chosen(page: Page) -> None:
+    """What is drawn before the page knows anything of the model is not lost, whichever answer comes first."""
+    facts, encoding = choose_another_plane(page), list[Route]()
+    page.route("**/v1/encode?*", lambda route: encoding.append(route))
+    before = page.locator("#lattice").get_attribute("src") or ""
     stroke(page)
     expect(page.get_by_text("Draw here.")).to_be_visible()
-    held[0].continue_()
+    with page.expect_request("**/v1/encode?*"):
+        facts[0].continue_()
+    expect(page.locator("#lattice")).not_to_have_attribute("src", before)
+    encoding[0].continue_()
     expect(page.get_by_text(re.compile(r"Your drawing has its place\."))).to_be_visible()
+
+
+def test_a_drawing_that_was_wiped_is_not_waited_for(page: Page) -> None:
+    facts, encodings = choose_another_plane(page), list[str]()
+    page.on("request", lambda request: encodings.append(request.url) if "/v1/encode" in request.url else None)
+    before = page.locator("#walked").get_attribute("src") or ""
+    stroke(page)
+    page.get_by_role("button", name="Wipe").click()
+    facts[0].continue_()
+    expect(page.locator("#walked")).not_to_have_attribute("src", before)
+    expect(page.get_by_text("Draw here.")).to_be_visible()
+    assert encodings == []
+
+
+def test_a_drawing_is_placed_though_the_point_is_still_on_its_way(page: Page) -> None:
+    walks: list[Route] = []
+    page.route("**/v1/generate", lambda route: walks.append(route))
+    with page.expect_request("**/v1/generate"):
+        page.get_by_label("Across").fill("80")
+    page.get_by_label("Across").fill("60")  # which waits for the first
+    stroke(page)
+    expect(page.get_by_text(re.compile(r"Your drawing has its place\."))).to_be_visible()
+    before = page.locator("#walked").get_attribute("src") or ""
+    walks[0].continue_()
+    expect(page.locator("#walked")).not_to_have_attribute("src", before)
 
 
 def test_samples_follow_seed_and_class(page: Page) -> None:

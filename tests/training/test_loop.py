@@ -498,8 +498,20 @@ def test_a_stored_network_of_another_release_is_refused_in_words(tmp_path: Path)
     train(Slope(settings(steps=1)), tmp_path)
     other = Slope(settings(steps=1))
     other.register_buffer("further", torch.zeros(()))
-    with pytest.raises(NoCheckpoint, match="a network of another release: train anew"):
+    with pytest.raises(NoCheckpoint, match="another release: train anew"):
         loop.restore(other, tmp_path)
+
+
+def test_a_run_of_another_optimizer_ends_as_it_is_but_goes_no_further(tmp_path: Path) -> None:
+    class Otherwise(Slope):
+        def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+            groups = [{"params": [self.weight]}, {"params": [nn.Parameter(torch.zeros(()))]}]
+            return {"fall": torch.optim.SGD(groups, lr=self.settings.learning_rate)}
+
+    train(Slope(settings(steps=1)), tmp_path)
+    assert loop.restore(Otherwise(settings(steps=1)), tmp_path).step == 1
+    with pytest.raises(NoCheckpoint, match="another release: train anew"):
+        train(Otherwise(settings(steps=1)), tmp_path, resume=True)
 
 
 @pytest.mark.parametrize("name", ["photo-dae", "digits-vae", "digits-gan"])

@@ -18,30 +18,36 @@ LEAST_POWER = 1e-4
 
 
 def quietest(signal: Tensor, heard: Tensor) -> Tensor:
-    """The matrix [N,N] whose products with vectors are best to round.
+    """The matrix [N,N] whose products with vectors are best to round, in float64 on the processor.
 
-    `signal` [N,N] is the mean of v v^T over vectors v, and e^T `heard` e [N,N] how much is heard of an error e in one.
-    With S^(1/2) H S^(1/2) = V K V^T it is A = Q K^(1/4) V^T S^(-1/2), and Q the rotation after which all parts of A v
-    are of one size. The steps grow with the largest part, and what is heard with tr(H A^-1 A^-T), so that no other A
-    makes their product less than (tr K^(1/2))^2 / N, which this one does: the Cauchy-Schwarz inequality on K^(1/2).
-    A v is as large as v in the mean. Those of QuaRot (Ashkboos et al. 2024) only rotate.
+    `signal` [N,N] is the mean of v v^T over vectors v, and e^T `heard` e how much is heard of an error e in one. With
+    S^(1/2) H S^(1/2) = V K V^T it is A = Q K^(1/4) V^T S^(-1/2), where the rotation Q makes all parts of A v equally
+    strong. Steps grow with the strongest part, and what is heard with tr(H A^-1 A^-T). No A makes the product of the
+    two less than (tr K^(1/2))^2 / N, as the norms of A S^(1/2) and H^(1/2) A^-1 bound the nuclear one of their product,
+    and this one reaches it but for `AT_LEAST` and `LEAST_POWER`, by which it stays well conditioned. A v is as strong
+    as v in the mean. QuaRot (Ashkboos et al. 2024) turns activations for the same end, by rotations alone.
     """
-    signal = signal.double()
-    powers, ways = torch.linalg.eigh(signal)
-    root = powers.clamp(min=powers.max() * LEAST_POWER).sqrt()
-    whole, inverse = ways * root @ ways.T, ways / root @ ways.T
-    kappa, turn = torch.linalg.eigh(whole @ heard.double() @ whole)
+    signal, heard = signal.cpu().double(), heard.cpu().double()
+    if not (signal.any() and heard.any()):
+        return torch.eye(len(signal)).double()
+    powers, directions = torch.linalg.eigh(signal)
+    powers = powers.clamp(min=LEAST_POWER * powers.max())
+    root, inverse_root = (directions * powers**power @ directions.T for power in (0.5, -0.5))
+    kappa, turn = torch.linalg.eigh(root @ heard @ root)
     kappa = kappa.clamp(min=0)
     kappa = kappa + AT_LEAST * kappa.mean()
-    matrix = _levelling(kappa.sqrt()) * kappa**0.25 @ turn.T @ inverse
+    matrix = _levelling(kappa.sqrt()) * kappa**0.25 @ turn.T @ inverse_root
     return matrix * (signal.trace() / (matrix @ signal @ matrix.T).trace()).sqrt()
 
 
 def _levelling(powers: Tensor) -> Tensor:
-    """A rotation [N,N] after which independent parts with these powers [N], rising, have one power each.
+    """A rotation [N,N] after which independent parts with these powers [N], rising, all have the same.
 
-    Bendel and Mickey, "Population correlation matrices for sampling experiments", 1978.
+    It is that of a correlation matrix with these eigenvalues (Davies and Higham, "Numerically stable generation of
+    correlation matrices and their factors", 2000).
     """
+    if len(powers) == 1:
+        return torch.ones(1, 1).double()
     shares = (powers / powers.mean()).numpy()
-    levelled = random_correlation.rvs(shares * (len(shares) / shares.sum()), random_state=np.random.default_rng(0))
+    levelled = random_correlation.rvs(shares, random_state=np.random.default_rng(0), tol=1e-9)
     return torch.linalg.eigh(torch.from_numpy(levelled))[1]

@@ -3,7 +3,8 @@
 Layers have the names of those of a `UNet`, so that either may begin with a version of the other. What the last layer
 takes is in float too: the first one's outputs plus the rounded sum of all that is added to them at the finest scale.
 Were those outputs themselves rounded, that would be seen in the picture. What is seen of the rest is what the last
-layer takes of it, so channels of the finest scale are of the basis that it takes least rounding from.
+layer takes of it: where a network in floats becomes one in integers, its finest scale is put into the basis in which
+that layer takes least rounding from it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv, Qu
 from training.learners.unet import UNet, UNetSettings
 
 HUSHED = 50 / 255
-"""Noise from which values would fill their range the more, the stronger it is."""
+"""Sigma, in 0..1, far above which what is rounded is made smaller in proportion to it."""
 EXAMPLES = 6
 """Batches by which a basis is found."""
 
@@ -45,7 +46,7 @@ class QuantisedUNet(UNet):
         return QuantisedGrow(inputs, outputs)
 
     def noise(self, x: Tensor, sigma: Tensor | None) -> Tensor:
-        """Strong noise fills the range of what is rounded, and weak noise a few steps, so x is made smaller for it."""
+        """Under strong noise x is made smaller: its larger values would leave weak noise few steps of the range."""
         if sigma is None:
             return super().noise(x, sigma)
         smaller = (1 + (sigma / HUSHED).square()).rsqrt().view(-1, 1, 1, 1)
@@ -83,7 +84,7 @@ class QuantisedUNet(UNet):
         for hook in hooks:
             hook.remove()
         tail = self.tail.weight
-        basis = quietest(torch.stack(products).mean(dim=0), torch.einsum("oihw,ojhw->ij", tail, tail))
+        basis = quietest(torch.stack(products).mean(dim=0), torch.einsum("oihw,ojhw->ij", tail, tail)).to(tail.device)
         inverse = torch.linalg.inv(basis)
         _turn(self.head, "bias", 0, basis)
         for writer in (self.head, *(block.second for block in blocks)):
@@ -126,7 +127,7 @@ def _noting(products: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor]], None
     """A hook that appends the mean of v v^T over all pixels v [C] of what a module takes."""
 
     def note(module: nn.Module, taken: tuple[Tensor]) -> None:
-        pixels = taken[0].movedim(1, -1).flatten(0, -2).float()
+        pixels = taken[0].movedim(1, -1).flatten(0, -2).double()  # which autocast leaves as it is
         products.append(pixels.T @ pixels / len(pixels))
 
     return note

@@ -56,9 +56,11 @@ def begin(learner: Learner[Any], folder: Path) -> bool:
 
 def _tell_nothing(stored: dict[str, Tensor], known: dict[str, nn.Parameter]) -> None:
     """Take the plane of the noise from a `UNet` that has one, if the new one has none; its share goes to the bias."""
-    head = "head.weight"
-    if head in stored and head in known and stored[head].shape[1] == known[head].shape[1] + 1:
-        stored["head.bias"] += TOLD * stored[head][:, -1].sum(dim=(1, 2))
+    head, bias = "head.weight", "head.bias"
+    if not {head, bias} <= stored.keys() & known.keys():
+        return
+    if stored[head].shape[1] == known[head].shape[1] + 1:
+        stored[bias] = stored[bias].float() + TOLD * stored[head][:, -1].float().sum(dim=(1, 2))
         stored[head] = stored[head][:, :-1]
 
 

@@ -142,7 +142,7 @@ class Vae(Learner[VaeSettings]):
         self.directions: dict[str, tuple[float, ...]] = {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Muon: in four minutes it comes 1.4 nats further than Adam does."""
+        """Muon for what lies between the first layers and the last."""
         edges = [*self.encoder.body[0].parameters(), *self.decoder.body[-1].parameters()]
         inner = [weight for weight in self.parameters() if not any(weight is edge for edge in edges)]
         muon = Muon(

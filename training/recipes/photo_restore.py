@@ -1,4 +1,7 @@
-"""photo-restore: an autoencoder that repairs photographs without being told what is wrong with them."""
+"""photo-restore: an autoencoder that repairs photographs without being told what is wrong with them.
+
+It may begin with a version of its own or of photo-dae, by --set start=models/zoo/NAME/N.
+"""
 
 from training.data import free_photographs
 from training.learners.restorer import Restorer

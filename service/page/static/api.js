@@ -69,7 +69,7 @@ export function show(section, error) {
 // The newest work counts: `latest(work)` runs `work(signal)`, abandons what was asked for before, and tells whether it
 // came to its end. Without work it only abandons.
 export function newest(section) {
-  let running;
+  let running, faulty = false;
   return async (work) => {
     running?.abort();
     if (!work) return false;
@@ -77,10 +77,13 @@ export function newest(section) {
     try {
       await work(mine.signal);
       if (mine.signal.aborted) return false;
-      show(section);
+      if (faulty) show(section); // the fault of other work stays
+      faulty = false;
       return true;
     } catch (error) {
-      if (!mine.signal.aborted) show(section, error);
+      if (mine.signal.aborted) return false;
+      show(section, error);
+      faulty = true;
       return false;
     }
   };

@@ -7,7 +7,7 @@ const SEEDS = 2 ** 31;
 
 export function start(section, model) {
   const get = (id) => section.querySelector(`#${id}`);
-  const latest = newest(section);
+  const latest = newest(section), facts = newest(section);
 
   function draw() {
     if (!get("seed").reportValidity()) return;
@@ -37,12 +37,17 @@ export function start(section, model) {
     });
   }
 
+  function offer(classes) {
+    const any = element("option", { value: "" }, "any");
+    get("class").replaceChildren(any, ...classes.map((name) => element("option", { value: name }, name)));
+    get("class").disabled = !classes.length;
+  }
+
   async function renew() {
-    const known = await latest(async (signal) => {
+    offer([]); // those of another model
+    const known = await facts(async (signal) => {
       const { classes } = await factsOf(model(), "generate", signal);
-      const any = element("option", { value: "" }, "any");
-      get("class").replaceChildren(any, ...classes.map((name) => element("option", { value: name }, name)));
-      get("class").disabled = !classes.length;
+      if (!signal.aborted) offer(classes);
     });
     if (known) await draw();
   }

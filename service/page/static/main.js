@@ -9,7 +9,7 @@ import * as recommend from "./recommend.js";
 const SECTIONS = { recommend, denoise, plane, generate };
 const AGAIN = 3000;
 const form = document.getElementById("key");
-let filled = false;
+let filled;
 
 function tell(text, kind) {
   const status = document.getElementById("status");
@@ -28,11 +28,10 @@ async function begin() {
     return;
   }
   form.hidden = true;
-  if (!filled) {
-    filled = true;
-    const sections = Object.entries(SECTIONS).map(([id, section]) => fill(document.getElementById(id), section, models));
-    await Promise.all(sections);
-  }
+  filled ??= Promise.all(
+    Object.entries(SECTIONS).map(([id, section]) => fill(document.getElementById(id), section, models)),
+  );
+  await filled;
   tell(`Ready with ${ready.length} models.`, "good");
 }
 

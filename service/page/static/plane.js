@@ -36,7 +36,7 @@ export function start(section, model) {
   const get = (id) => section.querySelector(`#${id}`);
   const pad = get("pad"), across = get("across"), down = get("down"), paper = get("paper");
   const ink = paper.getContext("2d");
-  const whole = newest(section), drawing = newest(section);
+  const whole = newest(section), walking = newest(section), placing = newest(section);
   let known = Promise.resolve(false), origin, picture, encoded;
 
   function at(x, y) {
@@ -54,7 +54,8 @@ export function start(section, model) {
   }
 
   const walk = steady(() =>
-    drawing(async (signal) => {
+    walking(async (signal) => {
+      if (!origin) return; // another model was chosen, and nothing is known of it yet
       const json = { model: model(), latents: [at(across.value / 100, down.value / 100)] };
       const decoding = command("v1/generate", { json, accept: "image/png", output: "picture.png" });
       tell(section, encoded, decoding);
@@ -67,14 +68,20 @@ export function start(section, model) {
 
   function move() {
     mark();
-    if (origin) walk();
+    return walk();
+  }
+
+  // Whoever moves the point has done with what was being drawn.
+  function moved() {
+    placing();
+    move();
   }
 
   function follow(event) {
     const box = pad.getBoundingClientRect();
     across.value = (100 * (event.clientX - box.left)) / box.width;
     down.value = (100 * (event.clientY - box.top)) / box.height;
-    move();
+    moved();
   }
 
   // The plane through the origin, or through a drawing where a latent has more numbers than the plane shows.
@@ -92,9 +99,9 @@ export function start(section, model) {
     });
   }
 
-  async function place() {
-    if (!(await known)) return;
-    const placed = await drawing(async (signal) => {
+  function place() {
+    return placing(async (signal) => {
+      if (!(await known) || signal.aborted) return;
       const blob = await new Promise((done) => paper.toBlob(done, "image/png"));
       const path = `v1/encode?${new URLSearchParams({ model: model(), reconstruct: "true", invert: "false" })}`;
       const { encodings } = await (await call(path, { body: blob, signal })).json();
@@ -109,13 +116,13 @@ export function start(section, model) {
       const odd = anomaly === undefined || anomaly === null ? "" :
         ` It looks odder than ${Math.round(100 * anomaly)} % of those the model is used to.`;
       get("oddness").textContent = `Your drawing has its place.${odd}`;
+      if (origin.length > 2) backdrop();
+      move();
     });
-    if (!placed) return;
-    if (origin.length > 2) await backdrop();
-    move();
   }
 
   function wipe() {
+    placing();
     ink.fillStyle = "#000";
     ink.fillRect(0, 0, paper.width, paper.height);
     get("oddness").textContent = "Draw here.";
@@ -171,20 +178,20 @@ export function start(section, model) {
     last = undefined;
     place();
   });
-  across.addEventListener("input", move);
-  down.addEventListener("input", move);
+  across.addEventListener("input", moved);
+  down.addEventListener("input", moved);
   get("wipe").addEventListener("click", wipe);
   get("sketch").addEventListener("change", (event) => load(event.target.files[0]));
 
   async function renew() {
     origin = undefined; // it is of another model
-    drawing();
+    walking();
     wipe();
     known = whole(async (signal) => {
       const { latent_size } = await factsOf(model(), "generate", signal);
       if (!signal.aborted) origin = new Array(latent_size).fill(0);
     });
-    if ((await known) && (await backdrop())) move();
+    if (await known) await Promise.all([backdrop(), move()]);
   }
   return renew;
 }

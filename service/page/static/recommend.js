@@ -47,6 +47,7 @@ export function start(section, model) {
       const { items } = await (await call(path, { signal })).json();
       if (signal.aborted) return;
       if (hurried && items.length) return like(items[0]);
+      const pointed = at > 0 ? shown[at].item : undefined; // by the keys, which keeps it
       shown = items;
       options.replaceChildren(
         ...items.map((item, place) => {
@@ -61,7 +62,7 @@ export function start(section, model) {
       options.hidden = !items.length;
       none.textContent = items.length ? "" : "No film fits.";
       field.setAttribute("aria-expanded", String(!options.hidden));
-      point(items.length ? 0 : -1);
+      point(items.length ? Math.max(0, items.findIndex(({ item }) => item === pointed)) : -1);
     });
   }
 

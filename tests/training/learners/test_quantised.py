@@ -163,6 +163,7 @@ def test_a_wider_network_in_integers_begins_with_the_weights_of_a_narrower_one(t
     for module in new.modules():
         if isinstance(module, (Bytes, QuantisedConv)):
             module.rounding = False
+    assert not torch.allclose(new.colour.head.weight[:4], old.colour.head.weight, atol=0.01), "of another basis"
     image, sigma = torch.rand(2, 3, 16, 24), torch.tensor([0.02, 0.1])
     assert torch.allclose(new.colour.train()(image, sigma), old.colour(image, sigma), atol=1e-5)
 
@@ -185,6 +186,38 @@ def test_turning_the_finest_scale_changes_rounding_alone(channels: str) -> None:
     assert all(module.low == module.high == 0 for module in made.colour.modules() if isinstance(module, Bytes))
     assert torch.allclose(exactly(), before, atol=1e-5)
     assert not torch.allclose(made.colour.head.weight, head, atol=0.01)
+
+
+def in_floats(*, told: bool) -> tuple[QuantisedUNet, UNet]:
+    """A network in integers that rounds nothing, and a plain one of the same weights."""
+    torch.manual_seed(0)
+    settings = DaeSettings(channels=(4, 6), crop=32, batch_size=4, steps=1, learning_rate=1e-3, quantised=True)
+    network, plain = QuantisedUNet(3, settings, told=told).train(), UNet(3, settings, told=told)
+    plain.load_state_dict(network.state_dict(), strict=False)
+    for module in network.modules():
+        if isinstance(module, (Bytes, QuantisedConv)):
+            module.rounding = False
+    return network, plain
+
+
+@pytest.mark.parametrize("sigma", [None, torch.tensor([0.0, 0.2, 2.0])])
+def test_a_network_in_integers_is_one_in_floats_but_for_rounding(sigma: torch.Tensor | None) -> None:
+    network, plain = in_floats(told=sigma is not None)
+    image = torch.rand(3, 3, 16, 24)
+    assert torch.allclose(network(image, sigma), plain(image, sigma), atol=1e-5)
+
+
+def test_what_is_rounded_is_smaller_where_noise_is_strong() -> None:
+    network, plain = in_floats(told=True)
+    image, sigma = torch.rand(3, 3, 16, 24), torch.tensor([0.0, 50 / 255, 500 / 255])
+    taken: list[torch.Tensor] = []
+    network.entered.register_forward_pre_hook(lambda _, given: taken.append(given[0]))
+    plain.head.register_forward_hook(lambda _, __, made: taken.append(made))
+    network(image, sigma)
+    plain(image, sigma)
+    rounded, features = taken
+    smaller = [(rounded / features)[row].median().item() for row in range(3)]
+    assert smaller == pytest.approx([1, 2**-0.5, 101**-0.5], rel=1e-4)
 
 
 @pytest.mark.parametrize("quantised", ["true", "false"])
