@@ -444,7 +444,7 @@ def gaps(learner: Learner[Any]) -> float:
 
 
 FALLS: dict[str, tuple[Callable[[Learner[Any]], float], list[str], float]] = {
-    "variational-autoencoder": (elbo, ["steps=60", "learning_rate=5e-3", "muon_rate=0.05"], 0.75),
+    "variational-autoencoder": (elbo, ["steps=60", "learning_rate=5e-3"], 0.75),
     "denoising-autoencoder": (restoration, ["steps=60", "learning_rate=5e-3"], 0.8),
     "restricted-boltzmann-machine": (expectation, ["steps=100", "learning_rate=0.02"], 0.9),
     "autoencoder": (gaps, ["steps=200", "learning_rate=5e-3", "rating_learning_rate=5e-3"], 0.95),

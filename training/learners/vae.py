@@ -22,7 +22,6 @@ from torch.nn import functional
 from models.manifest import Encode, Generate
 from training.data.labelled import Images, Pictures
 from training.learners.learner import Batch, Export, Learner, Losses
-from training.learners.muon import Muon
 from training.metrics import latents
 from training.settings import NetworkSettings, TwoScales
 
@@ -41,9 +40,6 @@ class VaeSettings(NetworkSettings):
     channels: Annotated[TwoScales, Field(description="at 1/2 and 1/4 of the side")] = (32, 64)
     hidden: Annotated[int, Field(ge=1, description="units of the dense layer beside the code")] = 160
     blocks: Annotated[int, Field(ge=0, description="residual blocks at 1/4 of the side")] = 2
-    muon_rate: Annotated[
-        float, Field(gt=0, description="as learning_rate, of all but the first layer, the last and biases")
-    ] = 0.012
 
 
 class Block(nn.Module):
@@ -142,17 +138,7 @@ class Vae(Learner[VaeSettings]):
         self.directions: dict[str, tuple[float, ...]] = {}
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Muon for what lies between the first layers and the last."""
-        edges = [*self.encoder.body[0].parameters(), *self.decoder.body[-1].parameters()]
-        inner = [weight for weight in self.parameters() if not any(weight is edge for edge in edges)]
-        muon = Muon(
-            [weight for weight in inner if weight.ndim > 1],
-            [*edges, *(bias for bias in inner if bias.ndim == 1)],
-            rate=self.settings.muon_rate,
-            adam_rate=self.settings.learning_rate,
-            precision=torch.bfloat16 if self.settings.precision == "bfloat16" else torch.float32,
-        )
-        return {"elbo": muon}
+        return {"elbo": torch.optim.Adam(self.parameters(), lr=self.settings.learning_rate)}
 
     def draw(self) -> Batch:
         """Binary pictures [B,C,H,W]: each pixel is a Bernoulli draw with its grey value as probability."""
