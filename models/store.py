@@ -31,6 +31,8 @@ PROSE = {"card.md", "figures"}
 """May stand beside the files of the manifest; not hashed, never read by serving."""
 PROSE_FILE = r"card\.md|figures/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+"
 MAX_MANIFEST = 4 * 2**20
+NUMBER = r"[1-9][0-9]{0,8}"
+"""Of a version."""
 
 
 class BrokenVersion(Exception):
@@ -69,32 +71,20 @@ class Store:
 
     def find(self) -> dict[str, dict[int, Path]]:
         """The folder of every version, by name and number. Where two folders hold the same one, the first wins."""
-        found: dict[str, dict[int, Path]] = {}
-        for root in self.folders:
-            for path in sorted(root.glob("*/*")):
-                if re.fullmatch(NAME, path.parent.name) and re.fullmatch(r"[1-9][0-9]{0,8}", path.name):
-                    found.setdefault(path.parent.name, {}).setdefault(int(path.name), path)
-        return found
+        return self.walk()[0]
 
-    def unreadable(self) -> dict[Path, str]:
-        """Folders that `find` passes over because they cannot be listed, each with the reason; absent ones are none."""
-        found: dict[Path, str] = {}
+    def walk(self) -> tuple[dict[str, dict[int, Path]], dict[Path, str]]:
+        """What `find` finds, and the folders it cannot list, each with the reason; absent ones are none.
+
+        Both are of one walk: a disk that is back between two would have lost its versions.
+        """
+        found: dict[str, dict[int, Path]] = {}
+        unreadable: dict[Path, str] = {}
         for root in self.folders:
-            try:
-                names = [name for name in os.listdir(root) if re.fullmatch(NAME, name)]
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                found[root] = error.strerror or str(error)
-                continue
-            for folder in (root / name for name in sorted(names)):
-                try:
-                    os.listdir(folder)
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                except OSError as error:
-                    found[folder] = error.strerror or str(error)
-        return found
+            for folder in _listed(root, NAME, unreadable, absent=(FileNotFoundError,)):
+                for path in _listed(folder, NUMBER, unreadable, absent=(FileNotFoundError, NotADirectoryError)):
+                    found.setdefault(folder.name, {}).setdefault(int(path.name), path)
+        return found, unreadable
 
     def publish(self, manifest: Manifest, files: Mapping[str, bytes], prose: Mapping[str, bytes] | None = None) -> Path:
         """Write a version as the next number of its name and return its folder.
@@ -231,6 +221,20 @@ def verify(folder: Path, name: str, number: int) -> Version:
     except OSError as error:
         raise BrokenVersion(f"cannot be read: {error.strerror or error} ({error.filename})") from error
     return version
+
+
+def _listed(
+    folder: Path, pattern: str, unreadable: dict[Path, str], *, absent: tuple[type[OSError], ...]
+) -> list[Path]:
+    """What `folder` holds under such names, in order; a fault that does not mean that it is `absent` is noted."""
+    try:
+        names = os.listdir(folder)
+    except absent:
+        return []
+    except OSError as error:
+        unreadable[folder] = error.strerror or str(error)
+        return []
+    return [folder / name for name in sorted(names) if re.fullmatch(pattern, name)]
 
 
 def _prose(files: Mapping[str, bytes]) -> Mapping[str, bytes]:

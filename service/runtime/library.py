@@ -180,8 +180,8 @@ class Library:
         """
         if self._changed:  # what the scan before dropped is free by now, and so is what loading took
             give_back()
-        folders = self._store.find()
-        unreadable = {path: f"{path} cannot be read: {why}" for path, why in self._store.unreadable().items()}
+        folders, faults = self._store.walk()
+        unreadable = {path: f"{path} cannot be read: {why}" for path, why in faults.items()}
         lost: set[Path] = set()
         for path in unreadable:
             for name, number, entry in self.shelf.entries():

@@ -1,4 +1,7 @@
+import copy
 import math
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -250,18 +253,26 @@ def test_phases_at_the_same_time_learn_what_they_do_one_after_the_other(tmp_path
     assert all(torch.equal(mine, its) for mine, its in zip(runs[0].parameters(), runs[1].parameters(), strict=True))
 
 
-def published(dae: Dae, folder: Path) -> Path:
-    for name, graph in export(dae)[0].items():
+@cache
+def exported(**changes: Any) -> tuple[Dae, Mapping[str, bytes]]:
+    """Treat it as read-only."""
+    torch.manual_seed(1)
+    dae = learner(batch_size=4, **changes)
+    return dae, export(dae)[0]
+
+
+def published(folder: Path, **changes: Any) -> Dae:
+    """The learner whose graphs `folder` holds then."""
+    dae, graphs = exported(**changes)
+    for name, graph in graphs.items():
         (folder / f"{name}.onnx").write_bytes(graph)
-    return folder
+    return dae
 
 
 def test_a_run_can_start_from_a_published_version(tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    old = learner(batch_size=4)
-    folder = published(old, tmp_path)
+    old = published(tmp_path)
     torch.manual_seed(2)
-    new = learner(batch_size=4, start=str(folder))
+    new = learner(batch_size=4, start=str(tmp_path))
     pairs = list(zip(new.parameters(), old.parameters(), strict=True))
     assert not all(torch.equal(mine, its) for mine, its in pairs)
     new.prepare()
@@ -269,8 +280,8 @@ def test_a_run_can_start_from_a_published_version(tmp_path: Path) -> None:
 
 
 def test_one_network_may_learn_and_the_other_stay_as_it_was(tmp_path: Path) -> None:
-    folder = published(learner(batch_size=4), tmp_path)
-    begun, run = (learner(batch_size=4, steps=3, start=str(folder), learn=("grey",)) for _ in range(2))
+    published(tmp_path)
+    begun, run = (learner(batch_size=4, steps=3, start=str(tmp_path), learn=("grey",)) for _ in range(2))
     begun.prepare()
     loop.train(run, tmp_path / "run", quiet=True)
     for (name, now), before in zip(run.named_parameters(), begun.parameters(), strict=True):
@@ -287,8 +298,8 @@ def test_a_network_that_would_not_be_whole_without_learning_is_refused(pairs: li
 
 
 def test_a_run_with_more_channels_begins_as_exact_as_the_version_it_starts_from(tmp_path: Path) -> None:
-    old = learner(channels=(4, 6))
-    new = learner(channels=(6, 10), start=str(published(old, tmp_path)))
+    old = copy.deepcopy(published(tmp_path, channels=(4, 6)))
+    new = learner(channels=(6, 10), start=str(tmp_path))
     new.prepare()
     for mine, its in ((new.colour, old.colour), (new.grey, old.grey)):
         image, sigma = torch.rand(2, mine.tail.out_channels // 4, 16, 24), torch.tensor([0.02, 0.1])
@@ -315,14 +326,15 @@ def test_a_run_of_the_recipe_can_start_from_the_shipped_version(name: str) -> No
 
 
 def test_a_version_of_another_form_is_no_start(tmp_path: Path) -> None:
-    folder = published(learner(), tmp_path)
+    published(folder := tmp_path)
     with pytest.raises(SettingError, match=r"head.weight of clean is \(4, 13, 3, 3\) there and \(2, 13, 3, 3\) with"):
         learner(channels=(2,), start=str(folder)).prepare()
     with pytest.raises(SettingError, match=r"it has no weight colour.bottom.1.first.weight"):
         learner(blocks=2, start=str(folder)).prepare()
     (larger := folder / "larger").mkdir()
+    published(larger, blocks=2)
     with pytest.raises(SettingError, match=r"bottom.1.first.weight of clean has no place with these settings"):
-        learner(start=str(published(learner(blocks=2), larger))).prepare()
+        learner(start=str(larger)).prepare()
     (folder / "clean_grey.onnx").write_bytes(b"no graph")
     with pytest.raises(SettingError, match=r"clean_grey.onnx cannot be read"):
         learner(start=str(folder)).prepare()

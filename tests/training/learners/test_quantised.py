@@ -1,4 +1,7 @@
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +13,7 @@ from torch.nn import functional
 from tests import tiny
 from training.export import export
 from training.learners.dae import Dae, DaeSettings
+from training.learners.learner import Learner
 from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv, QuantisedGrow, transposed
 from training.learners.quantised_unet import QuantisedUNet
 from training.learners.restorer import Restorer
@@ -220,13 +224,20 @@ def test_what_is_rounded_is_smaller_where_noise_is_strong() -> None:
     assert smaller == pytest.approx([1, 2**-0.5, 101**-0.5], rel=1e-4)
 
 
-@pytest.mark.parametrize("quantised", ["true", "false"])
-def test_a_run_can_start_from_integers(tmp_path: Path, quantised: str) -> None:
+@cache
+def in_integers() -> tuple[Learner[Any], Mapping[str, bytes]]:
+    """Treat it as read-only."""
     old = tiny.learner("photo-dae", "quantised=true")
     for phase in ("colour", "grey"):
         old.losses(phase, old.draw(), 0.0)
     old.settle()
-    for name, graph in export(old)[0].items():
+    return old, export(old)[0]
+
+
+@pytest.mark.parametrize("quantised", ["true", "false"])
+def test_a_run_can_start_from_integers(tmp_path: Path, quantised: str) -> None:
+    old, graphs = in_integers()
+    for name, graph in graphs.items():
         (tmp_path / f"{name}.onnx").write_bytes(graph)
     torch.manual_seed(1)
     new = tiny.learner("photo-dae", f"quantised={quantised}", f"start={tmp_path}")
