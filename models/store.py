@@ -77,6 +77,9 @@ class Store:
         """What `find` finds, and the folders it cannot list, each with the reason; absent ones are none.
 
         Both are of one walk: a disk that is back between two would have lost its versions.
+
+        Raises:
+            OSError: there are no descriptors left, which says nothing of the folders.
         """
         found: dict[str, dict[int, Path]] = {}
         unreadable: dict[Path, str] = {}
@@ -232,6 +235,8 @@ def _listed(
     except absent:
         return []
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # this process, or this machine, has no descriptor left
+            raise
         unreadable[folder] = error.strerror or str(error)
         return []
     return [folder / name for name in sorted(names) if re.fullmatch(pattern, name)]
