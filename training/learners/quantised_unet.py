@@ -1,7 +1,7 @@
-"""`UNet` with all but its first and its last layer in 8-bit integers.
+"""`UNet` with all but its ends in 8-bit integers: its first layer, its first block and its last layer are in float.
 
 Layers have the names of those of a `UNet`, so that either may begin with a version of the other. What the last layer
-takes is in float too: the first one's outputs plus the rounded sum of all that is added to them at the finest scale.
+takes is in float too: the first block's outputs plus the rounded sum of all that is added to them at the finest scale.
 Were those outputs themselves rounded, that would be seen in the picture. What is seen of the rest is what the last
 layer takes of it: where a network in floats becomes one in integers, its finest scale is put into the basis in which
 that layer takes least rounding from it.
@@ -9,7 +9,8 @@ that layer takes least rounding from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,9 @@ from torch import Tensor, nn
 from training.learners.basis import quietest
 from training.learners.learner import Losses
 from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv, QuantisedGrow
-from training.learners.unet import UNet, UNetSettings
+from training.learners.unet import Block, UNet, UNetSettings
 
-HUSHED = 50 / 255
+HUSHED = 25 / 255
 """Sigma, in 0..1, far above which what is rounded is made smaller in proportion to it."""
 EXAMPLES = 6
 """Batches by which a basis is found."""
@@ -31,9 +32,10 @@ class QuantisedUNet(UNet):
     def __init__(self, planes: int, settings: UNetSettings, *, told: bool) -> None:
         super().__init__(planes, settings, told=told)
         coarser = range(len(settings.channels) - 1)
+        self.finest[0] = Block(settings.channels[0])
         self.entered = Bytes()
         self.shrunk, self.grown, self.joined = (nn.ModuleList(Bytes() for _ in coarser) for _ in range(3))
-        additions = 2 * settings.blocks + 1 if coarser else settings.blocks
+        additions = 2 * settings.blocks if coarser else settings.blocks - 1
         self.sums = nn.ModuleList(Bytes() for _ in range(additions - 1))
 
     def make_stage(self, channels: int) -> nn.Sequential:
@@ -52,20 +54,31 @@ class QuantisedUNet(UNet):
         smaller = (1 + (sigma / HUSHED).square()).rsqrt().view(-1, 1, 1, 1)
         return super().noise(x * smaller, sigma) / smaller
 
+    @property
+    def finest(self) -> nn.Sequential:
+        """The blocks before the scale is left for a coarser one."""
+        return cast(nn.Sequential, self.down[0]) if len(self.down) else self.bottom
+
     def inner(self, x: Tensor) -> Tensor:
-        _, (added, *others) = self._from_scale(0, self.entered(x))
+        first, *blocks = self.finest
+        x = first(x)
+        _, (added, *others) = self._from_scale(0, self.entered(x), blocks)
         for another, rounded_sum in zip(others, self.sums, strict=True):
             added = rounded_sum(added + another)
         return x + added
 
-    def _from_scale(self, scale: int, rounded: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """What that scale and all coarser ones make of what is `rounded`, and all that they added to it, in order."""
+    def _from_scale(self, scale: int, rounded: Tensor, blocks: Iterable[nn.Module]) -> tuple[Tensor, list[Tensor]]:
+        """What these `blocks` of a scale, and all after them, make of what is `rounded`, and all they added, in order.
+
+        All after them are those of coarser scales and those on the way back.
+        """
+        fine, added = _through(blocks, rounded)
         if scale == len(self.down):
-            return _through(self.bottom, rounded)
-        fine, added = _through(self.down[scale], rounded)
-        coarse, _ = self._from_scale(scale + 1, self.shrunk[scale](self.shrink[scale](fine)))
+            return fine, added
+        coarser = (*self.down, self.bottom)[scale + 1]
+        coarse, _ = self._from_scale(scale + 1, self.shrunk[scale](self.shrink[scale](fine)), coarser.children())
         grown = self.grown[scale](self.grow[scale](coarse))
-        fine, added_last = _through(self.up[scale], self.joined[scale](fine + grown))
+        fine, added_last = _through(self.up[scale].children(), self.joined[scale](fine + grown))
         return fine, [*added, grown, *added_last]
 
     @torch.no_grad()
@@ -74,9 +87,10 @@ class QuantisedUNet(UNet):
 
         What the network computes stays what it was, but for rounding.
         """
-        stages = (self.down[0], self.up[0]) if len(self.down) else (self.bottom,)
-        blocks = [block for stage in stages for block in stage.children() if isinstance(block, QuantisedBlock)]
-        summands = [*self.sums, *(block.added for block in blocks), *self.grown[:1]]
+        stages = (self.finest, *self.up[:1])
+        blocks = [block for stage in stages for block in stage.children() if isinstance(block, (Block, QuantisedBlock))]
+        added = (block.added for block in blocks if isinstance(block, QuantisedBlock))
+        summands = [*self.sums, *added, *self.grown[:1]]
         products: list[Tensor] = []
         hooks = [summand.register_forward_pre_hook(_noting(products)) for summand in summands]
         for _ in range(EXAMPLES):
@@ -114,10 +128,10 @@ class QuantisedUNet(UNet):
         return self.furthest(multiple)
 
 
-def _through(stage: nn.Module, rounded: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _through(blocks: Iterable[nn.Module], rounded: Tensor) -> tuple[Tensor, list[Tensor]]:
     """What the blocks make of it one after the other, and what each has added."""
     added: list[Tensor] = []
-    for block in stage.children():
+    for block in blocks:
         rounded, change = block(rounded)
         added.append(change)
     return rounded, added

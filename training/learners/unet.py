@@ -48,7 +48,7 @@ class UNetSettings(NetworkSettings):
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
     smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
     grey_share: Annotated[float, Field(gt=0, lt=1, description="share of a batch that is grey")] = 0.5
-    quantised: Annotated[bool, Field(description="all but the first and the last layer in 8-bit integers")] = False
+    quantised: Annotated[bool, Field(description="all but the ends in 8-bit integers")] = False
     rounded_share: Annotated[
         float, Field(gt=0, le=1, description="last share of a quantised run in which it rounds, which takes longer")
     ] = 1.0
@@ -68,6 +68,13 @@ class UNetSettings(NetworkSettings):
         if len(set(learn)) == 1 and info.data.get("quantised"):
             raise ValueError("ranges of integers are learnt in training: set quantised=false, or learn both")
         return learn
+
+    @field_validator("quantised")
+    @classmethod
+    def _has_a_middle(cls, quantised: bool, info: ValidationInfo) -> bool:
+        if quantised and len(info.data.get("channels", ())) * info.data.get("blocks", 0) == 1:
+            raise ValueError("the first block stays in float: set blocks=2, or another scale of channels")
+        return quantised
 
     @field_serializer("start")
     def _without_its_place(self, start: str | None) -> str | None:

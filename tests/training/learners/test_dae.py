@@ -297,6 +297,11 @@ def test_a_network_that_would_not_be_whole_without_learning_is_refused(pairs: li
         RECIPE.settings.changed(pairs)
 
 
+def test_integers_need_more_than_the_block_that_stays_in_float() -> None:
+    with pytest.raises(SettingError, match=r"--set quantised=.*blocks=2"):
+        RECIPE.settings.changed(["channels=4", "blocks=1", "quantised=true"])
+
+
 def test_a_run_with_more_channels_begins_as_exact_as_the_version_it_starts_from(tmp_path: Path) -> None:
     old = copy.deepcopy(published(tmp_path, channels=(4, 6)))
     new = learner(channels=(6, 10), start=str(tmp_path))

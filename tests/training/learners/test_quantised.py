@@ -15,7 +15,7 @@ from training.export import export
 from training.learners.dae import Dae, DaeSettings
 from training.learners.learner import Learner
 from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv, QuantisedGrow, transposed
-from training.learners.quantised_unet import QuantisedUNet
+from training.learners.quantised_unet import HUSHED, QuantisedUNet
 from training.learners.restorer import Restorer
 from training.learners.unet import Block, UNet
 
@@ -109,13 +109,13 @@ def test_a_block_adds_as_one_in_float_and_says_what() -> None:
 
 @pytest.mark.parametrize("channels", [(4,), (4, 6, 8)])
 def test_where_nothing_is_added_the_picture_stays_exact(channels: tuple[int, ...]) -> None:
-    """What the first layer made of the picture is not rounded, so that a clean one comes back."""
+    """What the first layer and block made of the picture is not rounded, so that a clean one comes back."""
     torch.manual_seed(0)
     settings = DaeSettings(channels=channels, crop=32, batch_size=4, steps=1, learning_rate=1e-3, quantised=True)
     network = QuantisedUNet(3, settings, told=True).train()
     with torch.no_grad():
         for block in network.modules():
-            if isinstance(block, QuantisedBlock):
+            if isinstance(block, (Block, QuantisedBlock)):
                 block.second.weight.zero_()
         for grow in network.grow:
             assert isinstance(grow, QuantisedGrow)
@@ -124,7 +124,7 @@ def test_where_nothing_is_added_the_picture_stays_exact(channels: tuple[int, ...
     assert torch.equal(network.inner(features), features)
 
 
-def test_onnxruntime_runs_all_but_the_first_and_the_last_layer_in_integers(tmp_path: Path) -> None:
+def test_onnxruntime_runs_all_but_the_ends_in_integers(tmp_path: Path) -> None:
     settings = DaeSettings(
         channels=(8, 16), blocks=2, crop=32, batch_size=4, steps=1, learning_rate=1e-3, quantised=True
     )
@@ -139,17 +139,17 @@ def test_onnxruntime_runs_all_but_the_first_and_the_last_layer_in_integers(tmp_p
     options.optimized_model_filepath = str(tmp_path / "run.onnx")
     session = ort.InferenceSession(graphs["clean"], options, providers=["CPUExecutionProvider"])
     ran = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
-    assert ran.count("QLinearConv") == 2 * settings.blocks * 3 + 2  # down, bottom, up; shrink and grow
-    assert ran.count("Conv") == 2  # head and tail
+    assert ran.count("QLinearConv") == 2 * (settings.blocks * 3 - 1) + 2  # down, bottom, up; shrink and grow
+    assert ran.count("Conv") == 4  # head, the two of the first block, and tail
     assert ran.count("QuantizeLinear") == ran.count("DequantizeLinear") == 1  # in between all is in integers
     stored = {tensor.name: tensor.data_type for tensor in onnx.load_from_string(graphs["clean"]).graph.initializer}
-    assert sum(kind == onnx.TensorProto.INT8 for kind in stored.values()) == 14
+    assert sum(kind == onnx.TensorProto.INT8 for kind in stored.values()) == 12
     (again,) = session.run(None, {name: np.asarray(value) for name, value in recordings["clean"].inputs.items()})
     assert np.array_equal(again, recordings["clean"].outputs["clean"])
 
 
 def test_a_network_of_one_scale_is_exported_too() -> None:
-    made = tiny.learner("photo-dae", "quantised=true", "channels=4")
+    made = tiny.learner("photo-dae", "quantised=true", "channels=4", "blocks=2")
     for phase in ("colour", "grey"):
         made.losses(phase, made.draw(), 0.0)
     made.settle()
@@ -172,10 +172,11 @@ def test_a_wider_network_in_integers_begins_with_the_weights_of_a_narrower_one(t
     assert torch.allclose(new.colour.train()(image, sigma), old.colour(image, sigma), atol=1e-5)
 
 
-@pytest.mark.parametrize("channels", ["4", "4,6", "4,6,8"])
-def test_turning_the_finest_scale_changes_rounding_alone(channels: str) -> None:
+@pytest.mark.parametrize(("channels", "blocks"), [("4", 2), ("4,6", 1), ("4,6,8", 2)])
+def test_turning_the_finest_scale_changes_rounding_alone(channels: str, blocks: int) -> None:
     """What is computed stays, and ranges are those of the next batch."""
-    made = tiny.learner("photo-dae", "quantised=true", f"channels={channels}", "precision=float32")
+    form = f"channels={channels}", f"blocks={blocks}"
+    made = tiny.learner("photo-dae", "quantised=true", *form, "precision=float32")
     assert isinstance(made, Dae)
     image, sigma = torch.rand(2, 3, 32, 32), torch.tensor([0.02, 0.1])
 
@@ -213,10 +214,10 @@ def test_a_network_in_integers_is_one_in_floats_but_for_rounding(sigma: torch.Te
 
 def test_what_is_rounded_is_smaller_where_noise_is_strong() -> None:
     network, plain = in_floats(told=True)
-    image, sigma = torch.rand(3, 3, 16, 24), torch.tensor([0.0, 50 / 255, 500 / 255])
+    image, sigma = torch.rand(3, 3, 16, 24), torch.tensor([0.0, HUSHED, 10 * HUSHED])
     taken: list[torch.Tensor] = []
     network.entered.register_forward_pre_hook(lambda _, given: taken.append(given[0]))
-    plain.head.register_forward_hook(lambda _, __, made: taken.append(made))
+    plain.get_submodule("down.0.0").register_forward_hook(lambda _, __, made: taken.append(made))
     network(image, sigma)
     plain(image, sigma)
     rounded, features = taken
@@ -257,7 +258,7 @@ def test_a_run_can_start_from_integers(tmp_path: Path, quantised: str) -> None:
 
 @pytest.mark.parametrize("learner", [Dae, Restorer])
 def test_a_run_rounds_in_its_last_share_only(learner: type[Dae] | type[Restorer]) -> None:
-    settings = "quantised=true", "rounded_share=0.25", "precision=float32"
+    settings = "quantised=true", "blocks=2", "rounded_share=0.25", "precision=float32"
     made = tiny.learner("photo-dae" if learner is Dae else "photo-restore", *settings)
     assert isinstance(made, (Dae, Restorer))
     batch = made.draw()
