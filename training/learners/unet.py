@@ -48,7 +48,9 @@ class UNetSettings(NetworkSettings):
     crop: Annotated[int, Field(ge=16, multiple_of=16, description="side of a training crop, pixels")] = 96
     smallest_scale: Annotated[float, Field(gt=0, le=1, description="to which half of the crops are scaled down")] = 0.5
     grey_share: Annotated[float, Field(gt=0, lt=1, description="share of a batch that is grey")] = 0.5
-    quantised: Annotated[bool, Field(description="all but the ends in 8-bit integers")] = False
+    quantised: Annotated[
+        bool, Field(description="all but first layer, first block and last layer in 8-bit integers")
+    ] = False
     rounded_share: Annotated[
         float, Field(gt=0, le=1, description="last share of a quantised run in which it rounds, which takes longer")
     ] = 1.0
