@@ -1,9 +1,9 @@
 """`python -m benchmarks.denoisers FOLDER`: shipped denoisers beside DnCNN's cost and, where it is installed, BM3D.
 
 FOLDER holds what `--data-dir` of the training does. Every picture gets the same seeded noise as in the model cards,
-every method the same noisy picture and the true sigma. The seconds are those of one picture of 512 x 512 in colour, the
-least of several runs, all networks in turn. DnCNN (17 layers of 64, Zhang et al. 2017) has random weights: they cost
-what trained ones do. `pip install bm3d` (not free for commercial use) adds BM3D, a minute a picture. Prints
+every method the same noisy picture and the true sigma. The seconds are those of one picture of 512 x 512, in colour and
+in grey, the least of several runs, all networks in turn. DnCNN (17 layers of 64, Zhang et al. 2017) has random weights:
+they cost what trained ones do. `pip install bm3d` (not free for commercial use) adds BM3D, a minute a picture. Prints
 Markdown. A model card has the seconds of its own network, in the way in which it is served.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import time
 
 import numpy as np
@@ -17,8 +18,8 @@ from benchmarks.served import serving
 
 SIZES = ((2000, 3000), (3000, 4000), (4000, 6000), (5774, 8660))
 """Height and width of photographs of 6, 12, 24 and 50 megapixels."""
-MOST_PIXELS = 2**27
-"""Above the default: before and after side by side are 100 megapixels."""
+MOST_PIXELS = 2 * max(map(math.prod, SIZES))
+"""Above the default: before and after side by side have twice the pixels."""
 
 
 def main() -> None:

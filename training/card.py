@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -36,23 +36,31 @@ def card(manifest: Manifest, recipe: Recipe[Any], drawn: Sequence[Figure] = ()) 
         ),
         "Made for": "\n".join(f"- `{task.task}`: {_intended(task)}" for task in manifest.tasks),
         "Not for": recipe.not_for,
-        "How it was made": _making(manifest.made_by),
+        "How it was made": _making(manifest.made_by, recipe.settings.model_dump(mode="json")),
         "Data and licence": "\n".join(f"- {name.capitalize()}: {text}" for name, text in manifest.credit),
     }
     head = f"# {manifest.name}\n\n{manifest.summary}\n\nFamily: {manifest.family}.\n"
     return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items() if text)
 
 
-def _making(made: MadeBy) -> str:
+def _making(made: MadeBy, defaults: Mapping[str, Any]) -> str:
+    """The command with what is not as in the recipe, and the circumstances."""
+    changes = [(key, value) for key, value in sorted(made.settings.items()) if value != defaults.get(key, value)]
+    told = "".join(f" --set {key}={_argument(key, value)}" for key, value in changes)
     packages = ", ".join(f"{name} {version}" for name, version in sorted(made.packages.items()))
     settings = "\n".join(f"| `{key}` | {_cell(_setting(value))} |" for key, value in sorted(made.settings.items()))
     return f"""\
-`python -m training run {made.recipe}`: {made.steps:,} steps in {made.seconds / 60:.0f} minutes on {made.device}, \
-seed {made.seed}, code {made.code_revision}, {packages}. Data hash `{made.data_sha256}`.
+`python -m training run {made.recipe}{told}`: {made.steps:,} steps in {made.seconds / 60:.0f} minutes \
+on {made.device}, seed {made.seed}, code {made.code_revision}, {packages}. Data hash `{made.data_sha256}`.
 
 | setting | value |
 |---|---|
 {settings}"""
+
+
+def _argument(key: str, value: object) -> str:
+    """A setting as the command line takes it; of the version that a run began with only its place is not known."""
+    return f".../{value}" if key == "start" else ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _intended(task: AnyTask) -> str:

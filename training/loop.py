@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from training.learners.learner import Learner, SettingsT, mean_losses
+from training.revision import revision
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "metrics.jsonl"
@@ -65,13 +66,16 @@ class Unfinished(Exception):
 
 @dataclass
 class Run:
-    """Where a run stands. `seconds` counts training only, over all its sittings; `device` is that of the last.
+    """Where a run stands. `seconds` counts training only, over all its sittings.
+
+    `device` and `code_revision` are those of the last.
 
     `prepared` of these seconds went before the first step.
     """
 
     steps: int
     device: str
+    code_revision: str
     step: int = 0
     seconds: float = 0.0
     prepared: float = 0.0
@@ -108,10 +112,10 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     optimizers = learner.optimizers()
     rates = {name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in optimizers.items()}
-    run = Run(steps=settings.steps, device=describe(learner.device))
+    run = Run(settings.steps, describe(learner.device), revision())
     if resume:
         run = _load(folder / CHECKPOINT, learner, optimizers)
-        run.device = describe(learner.device)
+        run.device, run.code_revision = describe(learner.device), revision()
         _trim(folder / LOG, run.step)
     else:
         _no_other_run(folder / CHECKPOINT)
@@ -301,6 +305,7 @@ def _save(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
             "seconds": run.seconds,
             "prepared": run.prepared,
             "device": run.device,
+            "code_revision": run.code_revision,
             "rows": run.rows,
         },
         hidden,
@@ -319,8 +324,8 @@ def _load(path: Path, learner: Learner[Any], optimizers: dict[str, torch.optim.O
     except (RuntimeError, ValueError) as error:  # of weights, and of optimizers
         raise NoCheckpoint(f"{path} is of another release: train anew") from error
     return Run(
-        state["steps"], state["device"], state["step"], state["seconds"], state["prepared"], state["average"],
-        state["rows"],
+        state["steps"], state["device"], state["code_revision"], state["step"], state["seconds"], state["prepared"],
+        state["average"], state["rows"],
     )  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -66,7 +64,7 @@ def publish(
             settings=learner.settings.model_copy(update={"steps": run.steps}).model_dump(mode="json"),
             seed=learner.settings.seed,
             data_sha256=learner.data_sha256,
-            code_revision=_revision(),
+            code_revision=run.code_revision,
             packages={package: version(package) for package in PACKAGES},
             device=run.device,
             steps=run.step,
@@ -78,14 +76,3 @@ def publish(
         sample=Sample(tolerance=tolerance),
     )
     return store.publish(manifest, files, prose(manifest, recipe, runner, data, log))
-
-
-def _revision() -> str:
-    """The commit of the code, with `+` when files differ from it; without git, what HARMONIUM_REVISION says."""
-    root = Path(__file__).parent
-    try:
-        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, check=True)  # noqa: S607
-        changed = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, check=True)  # noqa: S607
-    except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("HARMONIUM_REVISION") or "unknown"
-    return head.stdout.decode().strip() + ("+" if changed.stdout else "")

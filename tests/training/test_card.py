@@ -54,6 +54,13 @@ def test_the_card_tells_what_the_manifest_holds() -> None:
     assert manifest.made_by.data_sha256 in text
 
 
+def test_the_card_s_command_makes_what_was_made() -> None:
+    manifest, _ = versions.recommend(settings={"steps": 5, "channels": [8, 16], "start": "photo-dae/6", "seed": 0})
+    fast = recipe.find("photo-dae-fast")
+    told = "--set channels=8,16 --set start=.../photo-dae/6 --set steps=5"
+    assert f"`python -m training run by-hand {told}`: 3 steps" in card(manifest, fast)
+
+
 def metric(name: str, protocol: str, *baselines: str, **facts: Any) -> Metric:
     return Metric(
         name=name,

@@ -58,7 +58,16 @@ def test_an_image_without_git_says_what_it_was_built_from(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("HARMONIUM_REVISION", told)
-    assert verify(put(tmp_path), NAME, 1).manifest.made_by.code_revision == recorded
+    learner = tiny.learner(NAME, "steps=1")
+    assert loop.train(learner, tmp_path, quiet=True).code_revision == recorded
+
+
+def test_a_version_names_the_code_that_trained_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the one that exports it, which may be a later one."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("HARMONIUM_REVISION", "later")
+    trained = tiny.exported(NAME).run.code_revision
+    assert verify(put(tmp_path), NAME, 1).manifest.made_by.code_revision == trained != "later"
 
 
 def test_a_version_holds_the_proven_graphs_and_the_learner_s_files(published: Version) -> None:

@@ -1,7 +1,7 @@
-"""The basis in which rounding a vector is heard least.
+"""The basis in which rounding a vector is seen least.
 
 Rounded in steps of one size, a vector carries the same error in every direction, however little that direction says and
-however much of it is heard. Written in another basis first, and turned back where it is read, it says the same.
+however much of it is seen. Written in another basis first, and turned back where it is read, it says the same.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ LEAST_POWER = 1e-4
 """Of the greatest: what says less counts as this, and does not grow out of all proportion."""
 
 
-def quietest(signal: Tensor, heard: Tensor) -> Tensor:
+def least_seen(signal: Tensor, seen: Tensor) -> Tensor:
     """The matrix [N,N] whose products with vectors are best to round, in float64 on the processor.
 
-    `signal` [N,N] is the mean of v v^T over vectors v, and e^T `heard` e how much is heard of an error e in one. With
+    `signal` [N,N] is the mean of v v^T over vectors v, and e^T `seen` e how much is seen of an error e in one. With
     S^(1/2) H S^(1/2) = V K V^T it is A = Q K^(1/4) V^T S^(-1/2), where the rotation Q makes all parts of A v equally
-    strong. Steps grow with the strongest part, and what is heard with tr(H A^-1 A^-T). No A makes the product of the
+    strong. Steps grow with the strongest part, and what is seen with tr(H A^-1 A^-T). No A makes the product of the
     two less than (tr K^(1/2))^2 / N, as the norms of A S^(1/2) and H^(1/2) A^-1 bound the nuclear one of their product,
     and this one reaches it but for `AT_LEAST` and `LEAST_POWER`, by which it stays well conditioned. A v is as strong
     as v in the mean. QuaRot (Ashkboos et al. 2024) turns activations for the same end, by rotations alone.
     """
-    signal, heard = signal.cpu().double(), heard.cpu().double()
-    if not (signal.any() and heard.any()):
+    signal, seen = signal.cpu().double(), seen.cpu().double()
+    if not (signal.any() and seen.any()):
         return torch.eye(len(signal)).double()
     powers, directions = torch.linalg.eigh(signal)
     powers = powers.clamp(min=LEAST_POWER * powers.max())
     root, inverse_root = (directions * powers**power @ directions.T for power in (0.5, -0.5))
-    kappa, turn = torch.linalg.eigh(root @ heard @ root)
+    kappa, turn = torch.linalg.eigh(root @ seen @ root)
     kappa = kappa.clamp(min=0)
     kappa = kappa + AT_LEAST * kappa.mean()
     matrix = _levelling(kappa.sqrt()) * kappa**0.25 @ turn.T @ inverse_root

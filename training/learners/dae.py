@@ -74,7 +74,7 @@ class Dae(ColourAndGrey[DaeSettings]):
             "colour": (self.colour, batch[:4]),
             "grey": (self.grey, batch[4:]),
         }[phase]
-        return network.loss(clean, noisy, told, progress, half=self.settings.precision == "bfloat16")
+        return network.loss(clean, noisy, told, half=self.settings.precision == "bfloat16")
 
     def _estimate(self, batch: Batch) -> Losses:
         """By which share the estimate is off, on a logarithmic scale; below one grey level it matters less."""

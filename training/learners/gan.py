@@ -6,7 +6,9 @@ Goodfellow et al. 2014, with the generator's non-saturating loss, in logits d:
     J_G = mean softplus(-d(G(z)))                            (-log D(G(z)))
 
 The discriminator pays for steep slopes at real pictures, R1 = gamma / 2 * |grad_x d(x)|^2 with x counted in -1..1
-(Mescheder et al. 2018), taken every sixteenth step, times sixteen. `gan_networks.py` has the networks.
+(Mescheder et al. 2018), taken every sixteenth step, times sixteen. `gan_networks.py` has the networks. Their hidden
+convolutions learn by Muon (see `muon.py`) with little momentum, the rest by Adam without any: each network runs after
+one that runs away from it.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from models.manifest import Generate
 from training.data.labelled import Pictures
 from training.learners.gan_networks import Discriminator, Generator
 from training.learners.learner import Batch, Export, Learner, Losses
+from training.learners.muon import Muon
 from training.settings import NetworkSettings, TwoScales
 
 ABOUT = """\
 A class-conditional GAN of residual blocks: scales and shifts of the generator's normalisation follow from latent and
 class, the discriminator has a projection of the class, the loss is the non-saturating one with an R1 penalty on slopes
-at real pictures, and what ships is the running average of the generator's weights. One run; another seed may differ."""
+at real pictures, hidden convolutions learn by Muon and the rest by Adam, and what ships is the running average of the
+generator's weights. One run; another seed may differ."""
 """For the cards of recipes."""
 R1_EVERY = 16
 SETTLED = 10_000
@@ -39,7 +43,10 @@ class GanSettings(NetworkSettings):
     embedding: Annotated[int, Field(ge=1, description="length of the generator's class embedding")] = 32
     generator_channels: Annotated[TwoScales, Field(description="at 1/4 and 1/2 of the side")] = (128, 64)
     discriminator_channels: Annotated[TwoScales, Field(description="at 1/2 and 1/4 of the side")] = (64, 128)
-    r1_gamma: Annotated[float, Field(ge=0, description="weight of the penalty on slopes at real pictures")] = 0.3
+    muon_rate: Annotated[
+        float, Field(gt=0, description="as learning_rate, of the convolutions between the first and the last layer")
+    ] = 0.02
+    r1_gamma: Annotated[float, Field(ge=0, description="weight of the penalty on slopes at real pictures")] = 0.5
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -85,10 +92,20 @@ class Gan(Learner[GanSettings]):
         self.turn: Tensor
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {
-            name: torch.optim.Adam(module.parameters(), lr=self.settings.learning_rate, betas=(0.0, 0.99))
-            for name, module in (("discriminator", self.discriminator), ("generator", self.generator))
-        }
+        return {"discriminator": self._optimizer(self.discriminator), "generator": self._optimizer(self.generator)}
+
+    def _optimizer(self, network: Discriminator | Generator) -> Muon:
+        hidden = network.hidden()
+        inner = {id(weight) for weight in hidden}
+        return Muon(
+            hidden,
+            [weight for weight in network.parameters() if id(weight) not in inner],
+            rate=self.settings.muon_rate,
+            adam_rate=self.settings.learning_rate,
+            momentum=0.5,
+            betas=(0.0, 0.99),
+            precision=torch.bfloat16 if self.settings.precision == "bfloat16" else torch.float32,
+        )
 
     def draw(self) -> Batch:
         """Real pictures [B,C,H,W] in 0..1 with their labels [B], and latents [B,Z]."""

@@ -71,6 +71,10 @@ class Generator(nn.Module):
         self.fine, self.paint = GeneratorBlock(fine, style), Twice(fine, shape[0], 3, style)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
 
+    def hidden(self) -> list[nn.Parameter]:
+        """The convolutions before the last layer."""
+        return _filters(self.coarse, self.grow, self.fine)
+
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         style = torch.cat((latent, self.embedding(label)), dim=1)
         x = self.dense(style).reshape(-1, *self.begin_shape).contiguous(memory_format=torch.channels_last)
@@ -110,6 +114,10 @@ class Discriminator(nn.Module):
         self.classes = nn.Embedding(classes, features)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]: torch's stub lacks it
 
+    def hidden(self) -> list[nn.Parameter]:
+        """The convolutions after the first layer."""
+        return _filters(self.fine, self.shrink, self.coarse)
+
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
         x = functional.pixel_unshuffle(image * 2 - 1, 2).contiguous(memory_format=torch.channels_last)
         x = functional.avg_pool2d(_leaky(self.fine(self.head(x))), 2)
@@ -119,6 +127,10 @@ class Discriminator(nn.Module):
         spread = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean().expand(len(x), 1)
         features = _leaky(self.dense(torch.cat((x.flatten(1), spread), dim=1)))
         return self.output(features)[:, 0] + (features * self.classes(label)).sum(dim=1)
+
+
+def _filters(*modules: nn.Module) -> list[nn.Parameter]:
+    return [weight for module in modules for weight in module.parameters() if weight.ndim == 4]
 
 
 def _leaky(x: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024,
 https://kellerjordan.github.io/posts/muon/. With G the gradient of a weight as a matrix [outputs, inputs x window]:
 
-    M <- 0.95 M + 0.05 G                       the momentum
-    N <- 0.95 M + 0.05 G                       one step ahead (Nesterov)
+    M <- m M + (1 - m) G                       the momentum, m = 0.95
+    N <- m M + (1 - m) G                       one step ahead (Nesterov)
     X <- N / |N|                               Frobenius norm
     five times  X <- a X + (b A + c A A) X     with A = X X^T and (a, b, c) = (3.4445, -4.7750, 2.0315)
     W <- W - rate sqrt(max(1, rows / columns)) X
@@ -37,10 +37,12 @@ class Muon(torch.optim.Optimizer):
         *,
         rate: float,
         adam_rate: float,
+        momentum: float = MOMENTUM,
+        betas: tuple[float, float] = BETAS,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        """`precision` is that of the matrix products."""
-        self.precision = precision
+        """`betas` are Adam's decays, `precision` is that of the matrix products."""
+        self.momentum, self.betas, self.precision = momentum, betas, precision
         groups = [{"params": list(hidden), "lr": rate}, {"params": list(others), "lr": adam_rate}]
         super().__init__(groups, {})
 
@@ -62,8 +64,8 @@ class Muon(torch.optim.Optimizer):
             state = self.state[weight]
             if not state:
                 state["momentum"] = torch.zeros_like(weight)
-            momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-            alike.setdefault(weight.shape, []).append((weight, gradient.lerp(momentum, MOMENTUM)))
+            momentum = state["momentum"].lerp_(gradient, 1 - self.momentum)
+            alike.setdefault(weight.shape, []).append((weight, gradient.lerp(momentum, self.momentum)))
         for pairs in alike.values():
             # Channels last, as they lie in memory; the order of the columns changes nothing else.
             ahead = torch.stack([step.movedim(1, -1) for _, step in pairs])
@@ -78,9 +80,9 @@ class Muon(torch.optim.Optimizer):
         if not state:
             state |= {"step": 0, "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
         state["step"] += 1
-        early_mean, early_square = (1 - beta ** state["step"] for beta in BETAS)
-        mean = state["mean"].lerp_(gradient, 1 - BETAS[0])
-        square = state["square"].lerp_(gradient.square(), 1 - BETAS[1])
+        early_mean, early_square = (1 - beta ** state["step"] for beta in self.betas)
+        mean = state["mean"].lerp_(gradient, 1 - self.betas[0])
+        square = state["square"].lerp_(gradient.square(), 1 - self.betas[1])
         weight.addcdiv_(mean, (square / early_square).sqrt_().add_(EPSILON), value=-rate / early_mean)
 
 

@@ -8,6 +8,8 @@ a scale for each output channel: older processors add pairs of products in 16 bi
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,9 +43,7 @@ class Bytes(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         if not self.training:
             return in_bytes(values, self.scale, self.zero)
-        # As it lies in memory, channels last; a stride without the factors 2 and 3 meets all channels.
-        some = values.detach().movedim(1, -1).flatten()[:: values.numel() // SAMPLED // 6 * 6 + 1]
-        self._follow(*some.float().aminmax())
+        self._follow(*_sampled(values.detach()).float().aminmax())
         if not self.rounding:
             return values
         return torch.fake_quantize_per_tensor_affine(values.float(), self.scale, self.zero.int(), 0, 255)
@@ -61,6 +61,14 @@ class Bytes(nn.Module):
         self.high.lerp_(high.clamp(min=0), pace)
         self.scale.copy_(((self.high - self.low) / 255).clamp(min=torch.finfo(torch.float32).tiny))
         self.zero.copy_((-self.low / self.scale).round())
+
+
+def _sampled(values: Tensor) -> Tensor:
+    """About `SAMPLED` values of [B,C,...], of all channels: the stride has no factor that their number has."""
+    stride = max(1, values.numel() // SAMPLED)
+    while math.gcd(stride, values.shape[1]) > 1:
+        stride += 1
+    return values.movedim(1, -1).flatten()[::stride]  # as it lies in memory, channels last
 
 
 class QuantisedConv(nn.Module):

@@ -42,7 +42,7 @@ class Restorer(ColourAndGrey[UNetSettings]):
 
     def losses(self, phase: str, batch: Batch, progress: float) -> Losses:
         network, (clean, bad) = {"colour": (self.colour, batch[:2]), "grey": (self.grey, batch[2:])}[phase]
-        return network.loss(clean, bad, None, progress, half=self.settings.precision == "bfloat16")
+        return network.loss(clean, bad, None, half=self.settings.precision == "bfloat16")
 
     def exports(self) -> dict[str, Export]:
         return self.clean_exports()

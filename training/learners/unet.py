@@ -51,9 +51,6 @@ class UNetSettings(NetworkSettings):
     quantised: Annotated[
         bool, Field(description="all but first layer, first block and last layer in 8-bit integers")
     ] = False
-    rounded_share: Annotated[
-        float, Field(gt=0, le=1, description="last share of a quantised run in which it rounds, which takes longer")
-    ] = 1.0
     start: Annotated[
         str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")
     ] = None
@@ -202,7 +199,7 @@ class UNet(nn.Module):
             precision=torch.bfloat16 if settings.precision == "bfloat16" else torch.float32,
         )
 
-    def loss(self, clean: Tensor, bad: Tensor, told: Tensor | None, progress: float, *, half: bool) -> Losses:
+    def loss(self, clean: Tensor, bad: Tensor, told: Tensor | None, *, half: bool) -> Losses:
         """The mean over the crops of their root mean square error, on the 0..255 scale; `half` is for bfloat16.
 
         The gradient of each crop is then of one size, however bad it is. Under a mean square error the worst

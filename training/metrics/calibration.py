@@ -11,9 +11,20 @@ from training.data.labelled import Images, Pictures
 REPEATED = 1000
 
 
-def scale(data: Pictures, count: int) -> dict[str, Images]:
-    """Up to `count` training pictures by what was done to them; `count` of those that are made anew."""
-    real = data.train.images[:count]
+def scale(data: Pictures) -> dict[str, Images]:
+    """As many training pictures as there are test pictures, by what was done to them.
+
+    They are drawn, and of the same classes as those: the first of a file are not like the others. Where training has
+    fewer of a class all of them are taken; rows that are made anew are always as many.
+    """
+    train, wanted, rng = data.train, data.measured.labels, np.random.default_rng(0)
+    count = len(wanted)
+    order = rng.permutation(len(train.images))
+    labels = train.labels[order]
+    drawn = [
+        order[labels == label][:number] for label, number in zip(*np.unique(wanted, return_counts=True), strict=True)
+    ]
+    real = train.images[rng.permutation(np.concatenate(drawn))]
     rows = {
         "real training pictures": real,
         f"{len(real[:REPEATED]):,} real ones repeated": np.resize(real[:REPEATED], (count, *real.shape[1:])),
@@ -21,8 +32,8 @@ def scale(data: Pictures, count: int) -> dict[str, Images]:
         "real ones blurred, sigma 1": blurred(real, 1.0),
     }
     if len(data.classes) > 1:
-        rows["real ones, one class missing"] = data.train.images[data.train.labels != 0][:count]
-    return rows | {"independent pixels": independent_pixels(data.train.images, count, seed=0)}
+        rows["real ones, one class missing"] = train.images[order[labels != 0][:count]]
+    return rows | {"independent pixels": independent_pixels(train.images, count, seed=0)}
 
 
 def blurred(images: Images, sigma: float) -> Images:
