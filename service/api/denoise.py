@@ -54,7 +54,9 @@ class Options(call.Chosen):
     )
     amount: Annotated[float, Field(ge=0, le=1, description="1: the clean picture, 0: the original.")] = 1.0
     view: Annotated[View, Field(description="`compare`: the original and, to its right, the clean picture.")] = "result"
-    quality: Annotated[int, Field(ge=1, le=100, description="For JPEG and WebP answers.")] = 90
+    quality: Annotated[
+        int, Field(ge=1, le=100, description="For JPEG and WebP answers. JPEG keeps colour at full size from 95 on.")
+    ] = 90
 
 
 class DenoiseQuery(Options, call.Query):
@@ -101,7 +103,8 @@ async def denoise(request: Request) -> Response:
     def clean(original: Picture, turns: Turns) -> Clean:
         sessions = model.sessions
         pixels = turns.one("run", lambda: restore.plain(original.pixels))
-        sigma = turns.one("run", lambda: restore.noise_level(pixels, options.strength, task, sessions))
+        shown = restore.shown(pixels, original.alpha)
+        sigma = turns.one("run", lambda: restore.noise_level(shown, options.strength, task, sessions))
         restored = restore.clean(pixels, sigma, options.amount, task, sessions, turns)
         result = original.with_pixels(np.broadcast_to(restored, original.pixels.shape))
         return Clean(original.beside(result) if options.view == "compare" else result, sigma)

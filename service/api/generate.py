@@ -71,7 +71,10 @@ def _form(request: Request, ask: GenerateRequest) -> str:
     one of these, stands for no other.
     """
     served = [kind for kind in FORMS if kind != GIF or ask.interpolate]
-    forms = call.accepts(request, served)
+    try:
+        forms = call.accepts(request, served)
+    except NotAcceptable:  # of `FORMS` one was acceptable
+        raise NotAcceptable(f"{GIF} is for interpolate; this answer can be {', '.join(served)}.") from None
     if ask.form is None or ask.total == 1:
         return forms[0]
     on_sheet = (PNG,) if ask.interpolate else (PNG, WEBP)

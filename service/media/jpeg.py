@@ -18,6 +18,8 @@ FURTHER = b"\xff\xe2"
 """Where the table of further pictures stands, as several cameras write it: CIPA DC-007."""
 STRANGE = {0x00, 0x01, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)}
 """Marks that do not stand before the pixels, and after which Pillow expects no segment: one would hide others."""
+WHOLE_COLOUR = 95
+"""Quality below which colour is stored at half the size, 4:2:0."""
 MOST_SCANS = 100
 """Passes over a progressive JPEG; encoders make about ten. Each costs a pass over all pixels, for a few bytes."""
 MOST_SEGMENTS = 1000
@@ -59,13 +61,21 @@ def read(data: bytes) -> Picture:
 
 
 def write(picture: Picture, quality: int) -> bytes:
-    """Encode a picture of 8 bit without alpha; `quality` is 1..100. EXIF or a profile that is too long is dropped."""
+    """Encode a picture of 8 bit without alpha; `quality` is 1..100, from `WHOLE_COLOUR` on with colour at full size.
+
+    EXIF or a profile that is too long is dropped.
+    """
     levels = picture.levels()
     exif = PREFIX + picture.exif if picture.exif else b""
     icc = picture.icc if picture.icc and len(picture.icc) <= MOST_ICC else None
     buffer = io.BytesIO()
     Image.fromarray(levels[..., 0] if levels.shape[2:] == (1,) else levels).save(
-        buffer, FORM, quality=quality, icc_profile=icc, exif=exif if len(exif) <= MOST_EXIF else b""
+        buffer,
+        FORM,
+        quality=quality,
+        subsampling=0 if quality >= WHOLE_COLOUR else 2,
+        icc_profile=icc,
+        exif=exif if len(exif) <= MOST_EXIF else b"",
     )
     return buffer.getvalue()
 

@@ -7,10 +7,12 @@ read honestly is refused: 16-bit colour, CMYK, animations, several pages.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from service.media import arrays, jpeg, png, tiff, webp
+from service.media.exif import sized
 from service.media.negotiation import JPEG, NPY, PNG, TIFF, WEBP
 from service.media.picture import Header, Picture
 from service.problems import PictureTooLarge
@@ -72,6 +74,8 @@ def write(picture: Picture, kind: str, quality: int = 90) -> bytes:
 
     Floats are cut to 0..1 and rounded to 8 bit.
     """
+    if picture.exif:
+        picture = replace(picture, exif=sized(picture.exif, picture.width, picture.height))
     if kind == PNG:
         return png.write(picture)
     return (jpeg if kind == JPEG else webp).write(picture, quality)

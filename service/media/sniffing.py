@@ -42,4 +42,8 @@ def unpack(text: str, pointer: str) -> bytes:
         detail = f"is not base64: {str(error)[0].lower()}{str(error)[1:]}"
         if text.startswith("data:"):
             detail = "is not base64: it is a data URI, leave out what stands before its base64, the comma included"
+        elif text.split() != [text]:
+            detail = "is not base64: it has line breaks or spaces, leave them out"
+        elif "-" in text or "_" in text:
+            detail = "is not base64: it has the URL-safe alphabet, send + for - and / for _"
         raise InvalidFields([Fault(pointer, detail)]) from None

@@ -29,6 +29,14 @@ def plain(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., :1] if same else pixels
 
 
+def shown(pixels: NDArray[Any], alpha: NDArray[np.uint8] | None) -> NDArray[Any]:
+    """`pixels` with one colour wherever they are wholly transparent: what nobody sees tells nothing of the noise."""
+    if alpha is None or alpha.all():
+        return pixels
+    seen = alpha > 0
+    return np.where(seen if pixels.ndim == 2 else seen[..., None], pixels, pixels.dtype.type(0))
+
+
 def noise_level(
     pixels: NDArray[Any], strength: Strength, task: Denoise, sessions: Mapping[str, Session]
 ) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
 from models.store import Store
@@ -145,6 +146,27 @@ def test_a_drawing_has_its_place_on_the_plane(page: Page) -> None:
     expect(page.get_by_text(re.compile(r"Your drawing has its place\."))).to_be_visible()
     page.get_by_role("button", name="Wipe").click()
     expect(page.get_by_text("Draw here.")).to_be_visible()
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+@pytest.mark.parametrize("size", [(28, 28), (60, 40)])
+def test_a_picture_of_dark_ink_is_drawn_light_on_dark(
+    page: Page, tmp_path: Path, ink: int, size: tuple[int, int]
+) -> None:
+    picture = Image.new("L", size, 255 - ink)
+    picture.paste(ink, (10, 8, 16, 20))
+    picture.save(tmp_path / "scan.png")
+    for _ in range(2):  # the same file again after Wipe
+        page.get_by_label("Or a picture").set_input_files(tmp_path / "scan.png")
+        expect(page.get_by_text(re.compile(r"Your drawing has its place\."))).to_be_visible()
+        paper = page.locator("#paper").evaluate(
+            "paper => [...paper.getContext('2d').getImageData(0, 0, paper.width, paper.height).data]"
+        )
+        shown = paper[::4]
+        assert shown.count(0) > 0.8 * len(shown)
+        assert shown.count(255) > 0.01 * len(shown)
+        page.get_by_role("button", name="Wipe").click()
+        expect(page.get_by_text("Draw here.")).to_be_visible()
 
 
 def choose_another_plane(page: Page) -> list[Route]:

@@ -51,6 +51,21 @@ def test_what_a_picture_is_is_kept(client: Client, mode: str) -> None:
         assert np.array_equal(np.asarray(answer.getchannel("A")), pixels(20, 30, seed=1))
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_nobody_sees_tells_nothing_of_the_noise(client: Client, mode: str) -> None:
+    planes = [pixels(64, 64, seed=seed) for seed in range(len(mode) - 1)]
+    alpha = np.full((64, 64), 255, np.uint8)
+    alpha[:, 40:] = 0
+    other = [plane.copy() for plane in planes]
+    for plane in other:
+        plane[:, 40:] = 7
+    levels = {
+        send(client, encoded(Image.fromarray(np.dstack([*found, alpha])))).headers["x-noise-level"]
+        for found in (planes, other)
+    }
+    assert len(levels) == 1
+
+
 def test_strength_0_and_amount_0_change_nothing(client: Client) -> None:
     for query in ({"strength": 0}, {"amount": 0}):
         answer = send(client, png(20, 30, 3), **query)

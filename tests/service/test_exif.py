@@ -3,7 +3,7 @@ import struct
 import pytest
 from PIL import Image
 
-from service.media.exif import PREFIX, upright
+from service.media.exif import PREFIX, sized, upright
 from service.media.ifd import MOST_NUMBERS, MOST_TAGS
 
 
@@ -58,3 +58,25 @@ def test_what_is_broken_is_dropped(broken: bytes) -> None:
 
 def test_what_is_cut_off_still_turns() -> None:
     assert upright(block(6)[:-3]) == (6, None)
+
+
+def test_the_size_it_tells_of_is_that_of_the_picture() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769).update({0xA002: 200, 0xA003: 160})
+    found = Image.Exif()
+    found.load(sized(exif.tobytes().removeprefix(PREFIX), 160, 70_000 % 2**16))
+    assert found[0x010F] == "Maker"
+    assert dict(found.get_ifd(0x8769)) == {0xA002: 160, 0xA003: 70_000 % 2**16}
+
+
+@pytest.mark.parametrize("told", [block(1), b"broken", block(1)[:-3]])
+def test_where_it_tells_of_none_it_stays(told: bytes) -> None:
+    assert sized(told, 160, 200) == told
+
+
+def test_a_size_that_it_cannot_hold_changes_nothing() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0xA002: 200, 0xA003: 160})
+    told = exif.tobytes().removeprefix(PREFIX)
+    assert sized(told, 70_000, 160) == told

@@ -135,7 +135,7 @@ def test_accept_decides_the_form(client: httpx.Client, accept: str, fields: dict
     ("accept", "fields", "others"),
     [
         ("image/jpeg", {}, "image/png, image/webp, image/gif, application/json, application/zip, application/x-npy"),
-        ("image/gif", {}, "image/png, image/webp, application/json, application/zip, application/x-npy"),
+        ("image/gif", {}, "image/gif is for interpolate; this answer can be image/png, image/webp, application/json, "),
         ("image/gif", {"lattice": {"size": 2}}, "image/png, image/webp, application/json"),
         ("image/webp", {"form": "single", "count": 2}, "application/json, application/zip, application/x-npy"),
         ("*/*", {"form": "single", "lattice": {"size": 2}}, "application/json, application/zip, application/x-npy"),

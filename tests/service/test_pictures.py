@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from service.media import pictures as media
@@ -83,6 +83,22 @@ def test_orientation_is_applied_and_dropped(kind: str, orientation: int) -> None
     kept = opened(write(picture, kind)).getexif()
     assert kept[0x010F] == "Maker"
     assert kept.get(0x0112, 1) == 1
+
+
+def test_exif_tells_of_the_size_of_what_was_turned() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769).update({0xA002: 24, 0xA003: 8})
+    picture = read(encoded(Image.new("L", (24, 8)), "JPEG", exif=exif), JPEG)
+    for shown, size in ((picture, (8, 24)), (picture.beside(picture), (16, 24))):
+        kept = opened(write(shown, JPEG)).getexif().get_ifd(0x8769)
+        assert (kept[0xA002], kept[0xA003]) == size
+
+
+@pytest.mark.parametrize(("quality", "sampling"), [(50, 2), (90, 2), (94, 2), (95, 0), (100, 0)])
+def test_a_jpeg_of_high_quality_keeps_colour_at_full_size(quality: int, sampling: int) -> None:
+    data = write(Picture(pixels(16, 16, 3)), JPEG, quality)
+    assert JpegImagePlugin.get_sampling(JpegImagePlugin.JpegImageFile(io.BytesIO(data))) == sampling
 
 
 def test_16_bit_grey_is_turned_too() -> None:

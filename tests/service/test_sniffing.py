@@ -35,6 +35,21 @@ def test_base64_is_unpacked() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("QUFB\nQUFB", "line breaks"),
+        ("QUFB QUFB\n", "spaces"),
+        ("Q-_=", "URL-safe"),
+        ("data:image/png;base64,QQ==", "URI"),
+    ],
+)
+def test_what_is_often_wrong_is_named(text: str, told: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        unpack(text, "/images/3")
+    assert told in caught.value.errors[0].detail
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "!",

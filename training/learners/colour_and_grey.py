@@ -14,6 +14,7 @@ from training.learners.learner import Batch, Export, Learner
 from training.learners.quantised_unet import QuantisedUNet
 from training.learners.start import begin
 from training.learners.unet import PATIENCE, Block, UNet, UNetSettings
+from training.settings import SettingError
 
 UNetSettingsT = TypeVar("UNetSettingsT", bound=UNetSettings)
 SIZES = (2, 4, 5), (1, 1, 2), (3, 9, 4)
@@ -39,6 +40,8 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         in_integers = begin(self, Path(self.settings.start))
         for name, network in (("colour", self.colour), ("grey", self.grey)):
             if isinstance(network, QuantisedUNet) and not in_integers:  # where they are, a new basis would round anew
+                if name not in self.settings.learn:
+                    raise SettingError(f"learn={name} too, or start from integers: their ranges are learnt in training")
                 network.turn(lambda phase=name: self.losses(phase, self.draw(), progress=0.0))
 
     def settle(self) -> None:
@@ -46,17 +49,19 @@ class ColourAndGrey(Learner[UNetSettingsT]):
         self.grey.settle()
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {name: network.optimizer(self.settings) for name, network in self._learning().items()}
+
+    def _learning(self) -> dict[str, UNet]:
         networks = {"colour": self.colour, "grey": self.grey}
-        return {name: networks[name].optimizer(self.settings) for name in self.settings.learn}
+        return {name: network for name, network in networks.items() if name in self.settings.learn}
 
     def revive(self, step: int) -> dict[str, Tensor]:
         """Dead channels of the networks that learn, now and then."""
         if step % PATIENCE:
             return {}
-        learning = {name: getattr(self, name) for name in self.settings.learn}
         return {
             f"{network}.{block}.{weight}": new
-            for network, module in learning.items()
+            for network, module in self._learning().items()
             for block, found in module.named_modules()
             if isinstance(found, Block)
             for weight, new in found.revive().items()

@@ -17,8 +17,21 @@ from models.manifest import Denoise
 from training.data.photographs import Photographs
 from training.learners.colour_and_grey import ColourAndGrey
 from training.learners.learner import Batch, Export, Losses
-from training.learners.noise_level import NoiseLevel
-from training.learners.unet import UNetSettings
+from training.learners.noise_level import NoiseLevel, defaced
+from training.learners.unet import LEARN, Network, UNetSettings
+
+ABOUT = """\
+A U-Net of residual blocks on pictures whose 2x2 pixels were moved into channels, one for colour and one for grey, told
+the level of the noise; a third, small network estimates it.
+
+"""
+IN_INTEGERS = """\
+The U-Nets of photo-dae, one for colour and one for grey, trained on with weights and features rounded to 8-bit
+integers. First layer, first block, the sum that the last layer takes and that layer are in float: there rounding would
+be seen most. A third, small network estimates the level of the noise.
+
+"""
+"""For the cards of recipes."""
 
 
 class DaeSettings(UNetSettings):
@@ -28,6 +41,7 @@ class DaeSettings(UNetSettings):
         float, Field(gt=0, description="sigma is sigma_max times a uniform number to this power: more draws weak noise")
     ] = 1.5
     level_error: Annotated[float, Field(ge=0, lt=1, description="share by which the told sigma is off at most")] = 0.1
+    learn: Annotated[tuple[Network, ...], LEARN] = ("colour", "grey", "estimate")
     clipped_share: Annotated[float, Field(ge=0, le=1, description="share of crops rounded and clipped to 8 bit")] = 0.5
 
 
@@ -39,6 +53,8 @@ class Dae(ColourAndGrey[DaeSettings]):
         self.noise_level = NoiseLevel()
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        if "estimate" not in self.settings.learn:
+            return super().optimizers()
         estimate = torch.optim.Adam(self.noise_level.parameters(), lr=self.settings.learning_rate)
         return super().optimizers() | {"estimate": estimate}
 
@@ -78,10 +94,15 @@ class Dae(ColourAndGrey[DaeSettings]):
 
     def _estimate(self, batch: Batch) -> Losses:
         """By which share the estimate is off, on a logarithmic scale; below one grey level it matters less."""
-        _, colour, colour_sigma, _, _, grey, grey_sigma, _ = batch
+        clean_colour, colour, colour_sigma, _, clean_grey, grey, grey_sigma, _ = batch
         rows = torch.arange(len(colour), device=colour.device)
-        planes = torch.cat((colour[rows, rows % 3].unsqueeze(1), grey))  # one channel of each crop
+        clean, noisy = (  # one channel of each crop
+            torch.cat((crops[rows, rows % 3].unsqueeze(1), greys))
+            for crops, greys in ((clean_colour, clean_grey), (colour, grey))
+        )
         sigma = torch.cat((colour_sigma, grey_sigma))
+        defaced_planes, defaced_sigma = defaced(clean, noisy, sigma)
+        planes, sigma = torch.cat((noisy, defaced_planes)), torch.cat((sigma, defaced_sigma))
         off = (255 * self.noise_level(planes) + 1).log() - (255 * sigma + 1).log()
         return {"loss": off.abs().mean()}
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from training.export import HALF
 from training.learners.learner import Learner
 from training.learners.operators import from_steps
-from training.learners.quantised import QuantisedGrow, transposed
+from training.learners.quantised import Bytes, QuantisedGrow, transposed
 from training.settings import SettingError
 
 STEPS = ".steps"
@@ -38,6 +38,7 @@ def begin(learner: Learner[Any], folder: Path) -> bool:
         stored = _weights(folder / f"{name}.onnx")
         in_integers |= any(key.endswith(STEPS) for key in stored)
         known = dict(plan.module.named_parameters())
+        _put_ranges(stored, plan.module)
         _tell_nothing(stored, known)
         if homeless := [key for key in stored if key.endswith((".weight", ".bias")) and key not in known]:
             raise SettingError(f"start={folder}: {homeless[0]} of {name} has no place with these settings")
@@ -52,6 +53,14 @@ def begin(learner: Learner[Any], folder: Path) -> bool:
     if missing:
         raise SettingError(f"start={folder}: it has no weight {next(iter(missing.values()))}")
     return in_integers
+
+
+def _put_ranges(stored: dict[str, Tensor], module: nn.Module) -> None:
+    """The steps to which a version in integers rounds. A network that learns on finds its own."""
+    for name, rounding in module.named_modules():
+        if isinstance(rounding, Bytes) and f"{name}.scale" in stored:
+            rounding.scale.copy_(stored[f"{name}.scale"])
+            rounding.zero.copy_(stored[f"{name}.zero"])
 
 
 def _tell_nothing(stored: dict[str, Tensor], known: dict[str, nn.Parameter]) -> None:
@@ -91,6 +100,9 @@ def _weights(path: Path) -> dict[str, Tensor]:
         tensor.name.removesuffix(HALF): torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in graph.initializer
     }
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear":  # zeros that are alike may be stored once, by the name of one of them
+            stored[f"{node.input[1].removesuffix('.scale')}.zero"] = stored[node.input[2]]
     for name in [name for name in stored if name.endswith(STEPS)]:  # of a convolution in integers
         layer = name.removesuffix(STEPS)
         weight = from_steps(stored[name], stored[f"{layer}.scale"])

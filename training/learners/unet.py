@@ -30,6 +30,10 @@ SEAM = 0.02
 """Levels of 255: what lies beyond a tile's overlap may change a pixel by so much."""
 
 
+Network = Literal["colour", "grey", "estimate"]
+LEARN = Field(min_length=1, description="networks that learn; the others stay as in `start`")
+
+
 class UNetSettings(NetworkSettings):
     """Of learners with one network for colour and one for grey."""
 
@@ -54,18 +58,16 @@ class UNetSettings(NetworkSettings):
     start: Annotated[
         str | None, Field(description="folder of a version whose weights a run begins with, such as models/zoo/NAME/1")
     ] = None
-    learn: Annotated[
-        tuple[Literal["colour", "grey"], ...],
-        Field(min_length=1, description="networks that learn; the other stays as in `start`, the estimator learns"),
-    ] = ("colour", "grey")
+    learn: Annotated[tuple[Network, ...], LEARN] = ("colour", "grey")
 
     @field_validator("learn")  # which sees the fields above it
     @classmethod
-    def _has_begun(cls, learn: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if len(set(learn)) == 1 and info.data.get("start") is None:
-            raise ValueError("the network that does not learn has to come from a version: set start too")
-        if len(set(learn)) == 1 and info.data.get("quantised"):
-            raise ValueError("ranges of integers are learnt in training: set quantised=false, or learn both")
+    def _has_begun(cls, learn: tuple[Network, ...], info: ValidationInfo) -> tuple[Network, ...]:
+        networks: tuple[Network, ...] = cls.model_fields["learn"].default
+        if not set(learn) <= set(networks):
+            raise ValueError(f"these networks can learn: {', '.join(networks)}")
+        if set(learn) < set(networks) and info.data.get("start") is None:
+            raise ValueError("a network that does not learn has to come from a version: set start too")
         return learn
 
     @field_validator("quantised")

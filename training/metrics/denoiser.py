@@ -18,11 +18,9 @@ from training.data.photographs import Photographs, Picture
 from training.graphs import Graphs
 from training.metrics import restoration
 
-ABOUT = """\
-A U-Net of residual blocks on pictures whose 2x2 pixels were moved into channels, one for colour and one for grey, told
-the level of the noise; a third, small network estimates it. What others have published for float noise at sigma 15, 25
-and 50, PSNR in dB (BM3D: Dabov et al. 2007; DnCNN-B, one network for all levels, not told: Zhang et al. 2017; FFDNet,
-told: Zhang et al. 2018):
+PUBLISHED = """\
+What others have published for float noise at sigma 15, 25 and 50, PSNR in dB (BM3D: Dabov et al. 2007; DnCNN-B, one
+network for all levels, not told: Zhang et al. 2017; FFDNet, told: Zhang et al. 2018):
 
 | | BM3D | DnCNN-B | FFDNet |
 |---|---|---|---|

@@ -1,6 +1,7 @@
 """photo-dae: a denoising autoencoder for photographs of any size."""
 
 from training.data import free_photographs
+from training.learners import dae
 from training.learners.dae import Dae, DaeSettings
 from training.metrics import denoiser
 from training.recipe import Recipe
@@ -23,6 +24,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=denoiser.evaluate,
-    about=denoiser.ABOUT,
+    about=dae.ABOUT + denoiser.PUBLISHED,
     not_for="Evidence: it invents plausible texture. Compression blocks, motion blur and sensor patterns stay.",
 )

@@ -4,6 +4,7 @@ Begin with those or its own, by --set start=models/zoo/NAME/N. From nothing it n
 """
 
 from training.data import free_photographs
+from training.learners import dae
 from training.learners.dae import Dae, DaeSettings
 from training.metrics import denoiser
 from training.recipe import Recipe
@@ -28,6 +29,6 @@ RECIPE = Recipe(
         precision="bfloat16",
     ),
     evaluate=denoiser.evaluate,
-    about=denoiser.ABOUT,
+    about=dae.IN_INTEGERS + denoiser.PUBLISHED,
     not_for="Evidence: it invents plausible texture. Compression blocks, motion blur and sensor patterns stay.",
 )

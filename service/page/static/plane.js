@@ -152,6 +152,22 @@ export function start(section, model) {
     last = to;
   }
 
+  // Whether the border is: dark ink on white paper. The paper here is black.
+  function light({ data, width, height }) {
+    const border = [...Array(width * height).keys()].filter(
+      (place) => place < width || place >= width * (height - 1) || place % width === 0 || place % width === width - 1,
+    );
+    const sum = border.reduce((total, place) => total + data[4 * place] + data[4 * place + 1] + data[4 * place + 2], 0);
+    return sum / border.length > 3 * 127;
+  }
+
+  function turnOver(box) {
+    ink.globalCompositeOperation = "difference";
+    ink.fillStyle = "#fff";
+    ink.fillRect(...box);
+    ink.globalCompositeOperation = "source-over";
+  }
+
   // A picture from a file, for who cannot draw here.
   async function load(file) {
     if (!file) return;
@@ -159,8 +175,10 @@ export function start(section, model) {
     if (!bitmap) return (get("oddness").textContent = `${file.name} is no picture that this browser reads.`);
     wipe();
     const scale = Math.min(paper.width / bitmap.width, paper.height / bitmap.height);
-    const [width, height] = [bitmap.width * scale, bitmap.height * scale];
-    ink.drawImage(bitmap, (paper.width - width) / 2, (paper.height - height) / 2, width, height);
+    const [width, height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+    const box = [Math.floor((paper.width - width) / 2), Math.floor((paper.height - height) / 2), width, height];
+    ink.drawImage(bitmap, ...box);
+    if (light(ink.getImageData(...box))) turnOver(box);
     await place();
   }
 
@@ -181,7 +199,11 @@ export function start(section, model) {
   across.addEventListener("input", moved);
   down.addEventListener("input", moved);
   get("wipe").addEventListener("click", wipe);
-  get("sketch").addEventListener("change", (event) => load(event.target.files[0]));
+  get("sketch").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    event.target.value = ""; // the same one may be chosen again
+    return load(file);
+  });
 
   async function renew() {
     origin = undefined; // it is of another model

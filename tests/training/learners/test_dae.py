@@ -279,22 +279,28 @@ def test_a_run_can_start_from_a_published_version(tmp_path: Path) -> None:
     assert all(torch.equal(mine, its) for mine, its in pairs)
 
 
-def test_one_network_may_learn_and_the_other_stay_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("network", "learning"), [("grey", "grey."), ("estimate", "noise_level.")])
+def test_one_network_may_learn_and_the_others_stay_as_they_were(tmp_path: Path, network: str, learning: str) -> None:
     published(tmp_path)
-    begun, run = (learner(batch_size=4, steps=3, start=str(tmp_path), learn=("grey",)) for _ in range(2))
+    begun, run = (learner(batch_size=4, steps=3, start=str(tmp_path), learn=(network,)) for _ in range(2))
     begun.prepare()
     loop.train(run, tmp_path / "run", quiet=True)
     for (name, now), before in zip(run.named_parameters(), begun.parameters(), strict=True):
-        assert torch.equal(now, before) == name.startswith("colour."), name
+        assert torch.equal(now, before) != name.startswith(learning), name
 
 
-@pytest.mark.parametrize(
-    ("pairs", "why"),
-    [(["learn=grey"], "set start"), (["learn=grey", "start=x/1", "quantised=true"], "set quantised=false")],
-)
-def test_a_network_that_would_not_be_whole_without_learning_is_refused(pairs: list[str], why: str) -> None:
-    with pytest.raises(SettingError, match=f"--set learn=.*{why}"):
-        RECIPE.settings.changed(pairs)
+def test_a_network_that_would_not_be_whole_without_learning_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"--set learn=.*set start"):
+        RECIPE.settings.changed(["learn=grey"])
+    form = {"channels": (4, 6)}
+    published(tmp_path, **form)  # in floats: it knows no ranges of integers
+    with pytest.raises(SettingError, match="learn=colour too"):
+        learner(batch_size=4, start=str(tmp_path), learn=("grey",), quantised=True, **form).prepare()
+
+
+def test_only_networks_that_there_are_can_learn() -> None:
+    with pytest.raises(SettingError, match=r"--set learn=.*: colour, grey$"):
+        recipe.find("photo-restore").settings.changed(["learn=estimate", "start=x/1"])
 
 
 def test_integers_need_more_than_the_block_that_stays_in_float() -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.learners.noise_level import NoiseLevel
+from training.learners.noise_level import MOST_COVERED, NoiseLevel, defaced
 
 
 def network() -> NoiseLevel:
@@ -47,3 +47,45 @@ def test_it_learns_the_level_where_clipping_hides_it() -> None:
         optimizer.step()
     with torch.no_grad():
         assert off() < 0.1
+
+
+def test_what_hides_noise_leaves_it_as_it_was_elsewhere() -> None:
+    torch.manual_seed(0)
+    clean = torch.full((400, 1, 48, 48), 0.5)
+    sigma = torch.full((400,), 0.05)
+    found, told = defaced(clean, clean + 0.05 * torch.randn_like(clean), sigma)
+    even = found == found.roll(1, dims=3)
+    shown = (~even).float().mean(dim=(1, 2, 3))
+    drawn = told == 0
+    assert 0 < drawn.sum() < 60
+    assert (told[~drawn] == sigma[~drawn]).all()
+    assert (even[drawn]).all(), "a drawing of one shade is even"
+    assert (shown[~drawn] > (1 - MOST_COVERED) / 3).all(), "something is left to judge by"
+    assert (shown[~drawn] < 0.9).sum() > 100, "many have lost some"
+    for picture, level in zip(found[~drawn], told[~drawn], strict=True):
+        steps = (picture[..., 1:] - picture[..., :-1])[(picture[..., 1:] > 0) & (picture[..., 1:] < 1)]
+        noisy = steps[steps != 0]
+        assert noisy.abs().median() / 0.954 == pytest.approx(level.item(), rel=0.35)  # that of sqrt(2) N(0, 1)
+
+
+def test_an_even_part_does_not_decide() -> None:
+    """Trained on noise under frames and stamps, it reads the noise beside them."""
+    level = network()
+    optimizer = torch.optim.Adam(level.parameters(), lr=3e-3)
+
+    def draw() -> tuple[torch.Tensor, torch.Tensor]:
+        sigma = (2 + 50 * torch.rand(32)) / 255
+        clean = 0.3 + 0.4 * torch.rand(32, 1, 1, 1).expand(-1, 1, 32, 32)
+        return defaced(clean, clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean), sigma)
+
+    for _ in range(400):
+        image, sigma = draw()
+        optimizer.zero_grad()
+        ((255 * level(image) + 1).log() - (255 * sigma + 1).log()).abs().mean().backward()
+        optimizer.step()
+    framed = 0.5 + 20 / 255 * torch.randn(8, 1, 64, 64)
+    framed[..., :20] = framed[..., 48:] = 0
+    with torch.no_grad():
+        found = 255 * level(framed)
+    assert (found > 12).all()
+    assert (found < 40).all()

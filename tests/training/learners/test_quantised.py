@@ -11,7 +11,9 @@ import torch
 from torch.nn import functional
 
 from tests import tiny
+from training import loop
 from training.export import export
+from training.graphs import Graphs
 from training.learners.dae import Dae, DaeSettings
 from training.learners.learner import Learner
 from training.learners.quantised import Bytes, QuantisedBlock, QuantisedConv, QuantisedGrow, transposed
@@ -253,6 +255,30 @@ def test_a_run_can_start_from_integers(tmp_path: Path, quantised: str) -> None:
         assert torch.equal(mine, transposed(rounded) if "grow" in name else rounded)
         if quantised == "true":
             assert torch.equal(found[f"{layer}.steps"], stored[f"{layer}.steps"])
+
+
+def test_integers_stay_what_they_were_where_only_the_estimate_learns(tmp_path: Path) -> None:
+    _, graphs = in_integers()
+    for name, graph in graphs.items():
+        (tmp_path / f"{name}.onnx").write_bytes(graph)
+    run = tiny.learner("photo-dae", "quantised=true", f"start={tmp_path}", "learn=estimate", "steps=3")
+    loop.train(run, tmp_path / "run", quiet=True)
+    before, after = Graphs(graphs), Graphs(export(run)[0])
+    picture, sigma = np.random.default_rng(0).random((2, 1, 32, 48), np.float32), np.array([0.05, 0.2], np.float32)
+    for name, image in (("clean", picture.repeat(3, axis=1)), ("clean_grey", picture)):
+        now, then = (graph.run(name, image=image, sigma=sigma)["clean"] for graph in (after, before))
+        assert np.array_equal(now, then), name
+    assert not np.array_equal(*(graph.run("estimate", image=picture)["sigma"] for graph in (after, before)))
+
+
+@pytest.mark.parametrize("channels", [48, 70, 97])
+def test_a_range_is_that_of_all_channels(channels: int) -> None:
+    """One channel is louder than all others, whichever it is."""
+    for loud in range(0, channels, 7):
+        rounding, values = Bytes().train(), torch.zeros(20, channels, 40, 40)
+        values[:, loud] = 9
+        rounding(values)
+        assert rounding.high == 9, loud
 
 
 @pytest.mark.parametrize("planes", [3, 1])
