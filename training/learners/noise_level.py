@@ -13,6 +13,8 @@ FAINTEST = 1e-7
 EXPOSED, COVERED, DRAWN = 0.4, 0.4, 0.1
 """Shares of the training pictures that are badly exposed, that are covered (twice), and that are drawings."""
 MOST_COVERED = 0.8
+STROKE = 0.04
+"""What is darker than its surroundings by so much is a stroke of a drawing."""
 LEVELS = 2, 7
 """Shades of a drawing, fewest and most."""
 
@@ -47,7 +49,7 @@ def defaced(clean: Tensor, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor
     """Noisy planes [B,1,H,W] in 0..1 and their sigma [B], after what hides noise and does not take it off the rest.
 
     Some are brighter or darker, up to half of their pixels out of range, some have even rectangles on them. And some
-    are drawings, made of the clean planes, whose sharp edges between even shades are no noise: sigma is 0.
+    are drawings, made of the clean planes, which have no noise: sigma is 0.
     """
     rows, device = len(noisy), noisy.device
     middle = noisy.flatten(1).median(dim=1).values.view(-1, 1, 1, 1)
@@ -55,10 +57,20 @@ def defaced(clean: Tensor, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor
     noisy = torch.where(exposed, (noisy + torch.rand_like(middle) - middle).clamp(0, 1), noisy)
     for _ in range(2):
         noisy = _covered(noisy)
-    shades = torch.randint(*LEVELS, (rows, 1, 1, 1), device=device)
-    drawing = (functional.avg_pool2d(clean, 5, stride=1, padding=2) * shades).round() / shades
     drawn = torch.rand(rows, device=device) < DRAWN
-    return torch.where(drawn.view(-1, 1, 1, 1), drawing, noisy), sigma.masked_fill(drawn, 0.0)
+    return torch.where(drawn.view(-1, 1, 1, 1), _drawings(clean), noisy), sigma.masked_fill(drawn, 0.0)
+
+
+def _drawings(clean: Tensor) -> Tensor:
+    """Areas of a few shades, or strokes on even ground, with edges as sharp as pixels are or soft as those of type."""
+    rows, device = len(clean), clean.device
+    fine = functional.interpolate(clean, scale_factor=2, mode="bilinear")
+    around = functional.avg_pool2d(fine, 9, stride=1, padding=4, count_include_pad=False)
+    shades = torch.randint(*LEVELS, (rows, 1, 1, 1), device=device)
+    paper, ink, areas, soft = torch.rand(4, rows, 1, 1, 1, device=device)
+    strokes = torch.where(fine < around - STROKE, ink, paper)
+    drawing = torch.where(areas < 0.5, (around * shades).round() / shades, strokes)
+    return torch.where(soft < 0.5, drawing[..., ::2, ::2], functional.avg_pool2d(drawing, 2))
 
 
 def _covered(planes: Tensor) -> Tensor:
