@@ -30,8 +30,7 @@ from training.settings import NetworkSettings, TwoScales
 ABOUT = """\
 A class-conditional GAN of residual blocks: scales and shifts of the generator's normalisation follow from latent and
 class, the discriminator has a projection of the class, the loss is the non-saturating one with an R1 penalty on slopes
-at real pictures, hidden convolutions learn by Muon and the rest by Adam, and what ships is the running average of the
-generator's weights. One run; another seed may differ."""
+at real pictures, and what ships is the running average of the generator's weights. One run; another seed may differ."""
 """For the cards of recipes."""
 R1_EVERY = 16
 SETTLED = 10_000
