@@ -103,8 +103,7 @@ async def denoise(request: Request) -> Response:
     def clean(original: Picture, turns: Turns) -> Clean:
         sessions = model.sessions
         pixels = turns.one("run", lambda: restore.plain(original.pixels))
-        shown = restore.shown(pixels, original.alpha)
-        sigma = turns.one("run", lambda: restore.noise_level(shown, options.strength, task, sessions))
+        sigma = turns.one("run", lambda: restore.noise_level(pixels, original.alpha, options.strength, task, sessions))
         restored = restore.clean(pixels, sigma, options.amount, task, sessions, turns)
         result = original.with_pixels(np.broadcast_to(restored, original.pixels.shape))
         return Clean(original.beside(result) if options.view == "compare" else result, sigma)

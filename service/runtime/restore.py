@@ -29,23 +29,19 @@ def plain(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., :1] if same else pixels
 
 
-def shown(pixels: NDArray[Any], alpha: NDArray[np.uint8] | None) -> NDArray[Any]:
-    """`pixels` with one colour wherever they are wholly transparent: what nobody sees tells nothing of the noise."""
-    if alpha is None or alpha.all():
-        return pixels
-    seen = alpha > 0
-    return np.where(seen if pixels.ndim == 2 else seen[..., None], pixels, pixels.dtype.type(0))
-
-
 def noise_level(
-    pixels: NDArray[Any], strength: Strength, task: Denoise, sessions: Mapping[str, Session]
+    pixels: NDArray[Any],
+    alpha: NDArray[np.uint8] | None,
+    strength: Strength,
+    task: Denoise,
+    sessions: Mapping[str, Session],
 ) -> float | None:
     """The sigma to use, on the 0..255 scale: the caller's or the estimated one, at most what the model was trained for.
 
     None of a model that takes none.
 
-    `pixels` are uint8, uint16 or floats, of which 0..1 is full scale; [H,W], [H,W,1] or [H,W,3]. One estimate
-    counts for the whole picture.
+    `pixels` are uint8, uint16 or floats, of which 0..1 is full scale; [H,W], [H,W,1] or [H,W,3]; `alpha` is [H,W]. One
+    estimate counts for the whole picture.
 
     Raises:
         NotFinite: the values are too large for an estimate.
@@ -53,6 +49,7 @@ def noise_level(
     if task.sigma_max is None:
         return None
     if strength == "auto":
+        pixels = _shown(pixels, alpha)
         if task.estimator == "haar":
             strength = 255 * noise.haar(_channels_first(pixels)) / _full_scale(pixels)
         else:
@@ -98,6 +95,15 @@ def clean(
         return result[0] if tile.ndim == 2 else result.transpose(1, 2, 0)
 
     return tiles.over(pixels, work, task.size_multiple, task.overlap, turns)
+
+
+def _shown(pixels: NDArray[Any], alpha: NDArray[np.uint8] | None) -> NDArray[Any]:
+    """The box around all that is not wholly transparent: what nobody sees beside it tells nothing of the noise."""
+    if alpha is None or not alpha.any():
+        return pixels
+    top, bottom = np.flatnonzero(alpha.any(axis=1))[[0, -1]]
+    left, right = np.flatnonzero(alpha.any(axis=0))[[0, -1]]
+    return pixels[top : bottom + 1, left : right + 1]
 
 
 def _planes(pixels: NDArray[Any]) -> NDArray[np.float32]:

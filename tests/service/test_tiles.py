@@ -131,23 +131,25 @@ def test_the_noise_level_is_estimated_once_and_capped() -> None:
     task, sessions = loaded(sigma_max=30.0)
     picture = pixels(64, 64, 3)
     image = picture.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-    assert restore.noise_level(picture, "auto", task, sessions) == pytest.approx(255 * haar(image))
-    assert restore.noise_level(picture, 29.5, task, sessions) == 29.5
-    assert restore.noise_level(picture, 100, task, sessions) == 30
-    assert restore.noise_level(picture[:1], "auto", task, sessions) == 0
+    assert restore.noise_level(picture, None, "auto", task, sessions) == pytest.approx(255 * haar(image))
+    assert restore.noise_level(picture, None, 29.5, task, sessions) == 29.5
+    assert restore.noise_level(picture, None, 100, task, sessions) == 30
+    assert restore.noise_level(picture[:1], None, "auto", task, sessions) == 0
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (64, 64, 1), (600, 40, 3), (3, 1100, 3)])
 def test_a_model_with_a_graph_for_it_estimates_the_noise_level_by_that(shape: tuple[int, ...]) -> None:
     task, sessions = loaded(estimate=True, sigma_max=200.0)
     picture = np.full(shape, 93, np.uint8)
-    assert restore.noise_level(picture, "auto", task, sessions) == pytest.approx(93, rel=1e-4), "a mean of float32"
+    assert restore.noise_level(picture, None, "auto", task, sessions) == pytest.approx(93, rel=1e-4), (
+        "a mean of float32"
+    )
 
 
 def test_a_level_that_is_not_finite_is_kept_from_the_caller() -> None:
     task, sessions = loaded(estimate=True)
     with pytest.raises(NotFinite, match="the noise level is not finite"):
-        restore.noise_level(np.full((16, 16), 3e38, np.float32), "auto", task, sessions)
+        restore.noise_level(np.full((16, 16), 3e38, np.float32), None, "auto", task, sessions)
 
 
 @pytest.mark.parametrize("name", ["photo-dae", "photo-dae-fast", "photo-restore"])

@@ -24,7 +24,7 @@ from models.manifest import Generate
 from training.data.labelled import Pictures
 from training.learners.gan_networks import Discriminator, Generator
 from training.learners.learner import Batch, Export, Learner, Losses
-from training.learners.muon import Muon
+from training.learners.muon import Muon, others
 from training.settings import NetworkSettings, TwoScales
 
 ABOUT = """\
@@ -95,10 +95,9 @@ class Gan(Learner[GanSettings]):
 
     def _optimizer(self, network: Discriminator | Generator) -> Muon:
         hidden = network.hidden()
-        inner = {id(weight) for weight in hidden}
         return Muon(
             hidden,
-            [weight for weight in network.parameters() if id(weight) not in inner],
+            others(network, hidden),
             rate=self.settings.muon_rate,
             adam_rate=self.settings.learning_rate,
             momentum=0.5,

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.data.labelled import Images, Split
 from training.learners.learner import Export
-from training.learners.muon import Muon
+from training.learners.muon import Muon, others
 
 FEATURES = 64
 STEPS, BATCH, PASSES = 6_000, 128, 40
@@ -154,9 +154,7 @@ def _optimizer(network: Classifier) -> Muon:
     first, last = network.body[0], network.head
     outer = {id(weight) for layer in (first, last) for weight in layer.parameters()}
     hidden = [weight for weight in network.parameters() if weight.ndim > 1 and id(weight) not in outer]
-    inner = {id(weight) for weight in hidden}
-    others = [weight for weight in network.parameters() if id(weight) not in inner]
-    return Muon(hidden, others, rate=RATE, adam_rate=ADAM_RATE)
+    return Muon(hidden, others(network, hidden), rate=RATE, adam_rate=ADAM_RATE)
 
 
 def _cut(image: Tensor, grey: float) -> Tensor:

@@ -86,6 +86,12 @@ class Muon(torch.optim.Optimizer):
         weight.addcdiv_(mean, (square / early_square).sqrt_().add_(EPSILON), value=-rate / early_mean)
 
 
+def others(network: nn.Module, hidden: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """The weights of the network that are not among those `hidden` ones."""
+    inner = {id(weight) for weight in hidden}
+    return [weight for weight in network.parameters() if id(weight) not in inner]
+
+
 def orthogonal(matrices: Tensor) -> Tensor:
     """Matrices [B,R,C] with the same singular vectors and singular values near one, by Newton-Schulz steps."""
     if matrices.shape[1] > matrices.shape[2]:
